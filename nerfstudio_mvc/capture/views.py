@@ -1,0 +1,62 @@
+"""What is being compressed: photographs, their cameras and the sparse points, as plain NumPy.
+
+Reading folders is the business of `colmap_source` and `nerfstudio_source`; this module only defines the nouns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from colmap_io.records import Camera
+
+
+@dataclass(frozen=True)
+class View:
+    """One photograph and the camera that took it.
+
+    Attributes:
+        view_idx: contiguous, from 0, in capture order.
+        name: POSIX path of the photograph relative to the capture folder, e.g. ``"images/frame_00001.jpg"``.
+        image_path: where the photograph lies on this machine; None once a capture is read back from an archive.
+        width, height: size in pixels of the array `image_files.read_image` returns for it.
+        camera: COLMAP camera (model name, width, height, float64 parameters), for the pixels of that array.
+        cam_from_world: world-to-camera, COLMAP axes (x right, y down, z forward). float64 [4, 4]
+        point_idxs: rows of `Capture.points` this view sees; empty where unknown. int64 [K]
+    """
+
+    view_idx: int
+    name: str
+    image_path: Path | None
+    width: int
+    height: int
+    camera: Camera
+    cam_from_world: np.ndarray
+    point_idxs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def center(self) -> np.ndarray:
+        """Camera centre in world units. float64 [3]"""
+        rotation, translation = self.cam_from_world[:3, :3], self.cam_from_world[:3, 3]
+        return -rotation.T @ translation
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Views in capture order, the sparse points they share (float64 [P, 3]; may be empty) and their colours (uint8 [P, 3])."""
+
+    root: Path | None
+    kind: str
+    views: tuple[View, ...]
+    points: np.ndarray
+    point_colors: np.ndarray
+
+    @cached_property
+    def scene_radius(self) -> float:
+        """1.1 times the largest distance of a camera centre from their mean, world units; 1.0 when all coincide."""
+        centers = np.stack([view.center for view in self.views])
+        radius = 1.1 * float(np.linalg.norm(centers - centers.mean(0), axis=1).max())
+        return radius if radius > 1e-9 else 1.0

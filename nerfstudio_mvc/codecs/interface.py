@@ -1,0 +1,75 @@
+"""What a multi-view codec promises to the pipeline, and nothing else.
+
+A codec turns a group of views into byte strings and back. It knows neither files nor captures: cameras and depth
+arrive as `SourceView`, already in the form the decoder will read (`CodingCamera` is rebuilt from the archive's bytes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.coded import CodedGroup
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """One view to encode.
+
+    Attributes:
+        view: camera and size (its `image_path` is not read by a codec).
+        pixels: 8-bit RGB. uint8 [H, W, 3]
+        depth: z-depth on the pixel grid of the photograph, lens distortion included, at any lower resolution,
+            world units; None where there is no prior. float32 [h, w]
+        depth_valid: where `depth` was seen rather than filled in. bool [h, w]
+    """
+
+    view: View
+    pixels: np.ndarray
+    depth: np.ndarray | None = None
+    depth_valid: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class EncodedGroup:
+    """The strings of a group, and what the decoder will make of them: view_idx -> uint8 [H, W, 3]."""
+
+    coded: CodedGroup
+    reconstructions: dict[int, np.ndarray]
+
+
+ViewDone = Callable[[int, int], None]
+"""Called after each view with (view_idx, payload bytes of that view so far known)."""
+
+
+class MultiViewCodec(Protocol):
+    """Encode a group, decode a group."""
+
+    name: str
+    fingerprint: str
+
+    def encode_group(
+        self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
+    ) -> EncodedGroup:
+        """Code `views`, given in coding order, at `quality` 1 (smallest) to 8 (best)."""
+        ...
+
+    def decode_group(
+        self,
+        coded: CodedGroup,
+        views: Sequence[View],
+        *,
+        quality: float,
+        wanted: Collection[int] | None = None,
+        on_view: ViewDone | None = None,
+    ) -> dict[int, np.ndarray]:
+        """view_idx -> uint8 [H, W, 3] of the views in `wanted` (all when None); `views` in coding order.
+
+        Raises:
+            ArchiveError: a string does not decode to what its view needs.
+        """
+        ...
