@@ -1,0 +1,27 @@
+.DEFAULT_GOAL := help
+.PHONY: help env env-nerfstudio demo test lint bench
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+env: $(VENV)/.env-stamp ## make .venv with the core and the test tools (nothing to do when it is up to date)
+
+$(VENV)/.env-stamp: pyproject.toml constraints.txt tools/make_env.sh
+	@tools/make_env.sh $(VENV) test
+
+env-nerfstudio: env ## add nerfstudio itself, for the plugin (about 3 GB)
+	@tools/make_env.sh $(VENV) test,nerfstudio
+
+demo: env ## compress the sample capture, look into the archive, restore it, compare
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
+
+test: env ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: env ## ruff: style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+bench: env ## rate and quality of this codec on the sample capture, beside JPEG, WebP and AVIF
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/bench.py

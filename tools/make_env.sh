@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Makes or updates a virtual environment: tools/make_env.sh FOLDER EXTRAS
+# Versions come from constraints.txt; PYTHON chooses the interpreter. Touches FOLDER/.env-stamp when done.
+set -euo pipefail
+folder=$1 extras=$2
+python=${PYTHON:-python3}
+cd "$(dirname "$0")/.."
+
+command -v "$python" >/dev/null || { echo "make_env: no $python on PATH: install Python 3.10 or newer, or set PYTHON" >&2; exit 1; }
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+    { echo "make_env: $("$python" --version) is too old: set PYTHON to a Python 3.10 or newer" >&2; exit 1; }
+
+# Debian ships Python without ensurepip; nothing else of the system is needed by the core.
+if [ ! -x "$folder/bin/python" ] && ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+    else
+        echo "make_env: $python cannot make virtual environments: as root, apt-get install python3-venv, then run again" >&2
+        exit 1
+    fi
+fi
+
+[ -x "$folder/bin/python" ] || { echo "making $folder"; "$python" -m venv "$folder"; }
+echo "installing nerfstudio_mvc[$extras] into $folder (the first time this fetches several hundred MB)"
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]"
+touch "$folder/.env-stamp"
