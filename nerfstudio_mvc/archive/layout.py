@@ -1,0 +1,55 @@
+"""Entry names, field names, versions and limits of an `.mvc` file: the only place that spells them (FORMAT.md explains them).
+
+Nothing here reads or writes; every other module of `archive/` takes its constants from this one.
+"""
+
+from __future__ import annotations
+
+FORMAT_NAME = "mvc"
+FORMAT_VERSION = 1
+
+CODEC_LMVIC = "lmvic"
+CODEC_PARAHYDRA = "parahydra"
+
+MANIFEST_ENTRY = "manifest.json"
+CAMERAS_ENTRY = "cameras.bin"
+ATTACHMENTS_ENTRY = "attachments/pack.bin"
+GROUP_ENTRY_PATTERN = "groups/{:05d}.mvg"
+LARGE_FILE_ENTRY_PATTERN = "attachments/{:05d}.xz"
+
+CAMERAS_MAGIC = b"MVCC\x01"
+GROUP_MAGIC = b"MVCG\x01"
+PACK_MAGIC = b"MVCA\x01"
+
+ATTACHMENT_MODES = ("lean", "all", "none")
+
+DEPTH_PREFIX = "depth"
+"""Substreams whose name starts so are depth; all others are photographs."""
+
+MAX_VIEWS = 100_000
+MAX_GROUPS = 100_000
+MAX_IMAGE_SIDE = 65_535
+MAX_NAME_BYTES = 4096
+MAX_SUBSTREAMS_PER_VIEW = 4096
+MAX_CAMERA_PARAMETERS = 64
+MAX_MANIFEST_BYTES = 64 << 20
+MAX_CAMERAS_BYTES = 64 << 20
+MAX_ATTACHMENT_FILES = 1_000_000
+MAX_PACK_BYTES = 1 << 30
+"""Unpacked size of everything in the solid pack together."""
+MAX_LARGE_FILE_BYTES = 16 << 30
+LARGE_FILE_BYTES = 32 << 20
+"""Files from this size on are stored one by one, outside the solid pack."""
+MAX_EXPANSION = 20_000
+"""No compressed stream may unpack to more than this many times its size (plus 64 KiB)."""
+LZMA_MEMORY_LIMIT = 192 << 20
+
+
+def group_entry(group_idx: int) -> str:
+    """Name of the ZIP entry that holds group `group_idx`."""
+    return GROUP_ENTRY_PATTERN.format(group_idx)
+
+
+def large_file_entry(file_idx: int) -> str:
+    """Name of the ZIP entry that holds the large attachment `file_idx`."""
+    return LARGE_FILE_ENTRY_PATTERN.format(file_idx)
