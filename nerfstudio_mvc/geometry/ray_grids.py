@@ -1,0 +1,85 @@
+"""The ray through every cell of a grid laid over a photograph, lens distortion removed.
+
+The lens is inverted on nodes some pixels apart and interpolated between them, so large photographs stay cheap;
+the inversion itself is `cameras`'.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from nerfstudio_mvc.capture.views import Camera
+from nerfstudio_mvc.errors import ShapeError
+from nerfstudio_mvc.geometry.cameras import Intrinsics, intrinsics_of, rays_from_pixels
+from nerfstudio_mvc.geometry.resampling import cubic_taps
+
+NODE_STEP_PX = 8.0  # pixels of the photograph; cubic interpolation then errs by less than 1e-3 pixel on phone lenses
+CACHED_GRIDS = 32
+
+
+@dataclass(frozen=True)
+class RayGrid:
+    """Rays of a grid, produced row by row.
+
+    Attributes:
+        nodes: rays at the nodes, x then y. float64 [2, node rows, node columns]
+        first_row, first_column: the first of the four nodes mixed for every grid row and column. int64 [H], [W]
+        row_weights, column_weights: the shares of the four. float64 [4, H], float32 [4, W]
+    """
+
+    nodes: Tensor
+    first_row: Tensor
+    row_weights: Tensor
+    first_column: Tensor
+    column_weights: Tensor
+
+    def rows(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """x and y of the rays of these grid rows, each float32 [R, W]; NaN where a pixel has no ray."""
+        first, weights = self.first_row[rows], self.row_weights[:, rows, None]
+        nodes = sum(self.nodes.index_select(1, first + tap) * weights[tap] for tap in range(4))
+        nodes = nodes.to(torch.float32)
+        columns = [self.first_column + tap for tap in range(4)]
+        value = nodes.index_select(2, columns[0]) * self.column_weights[0]
+        for tap in range(1, 4):
+            value += nodes.index_select(2, columns[tap]) * self.column_weights[tap]
+        return value[0], value[1]
+
+
+def ray_grid(camera: Camera, height: int, width: int) -> Tensor:
+    """Rays (x / z, y / z) through the cell centres of a `height` x `width` grid over the photograph of `camera`.
+
+    Returns:
+        float32 [height, width, 2]; NaN where a pixel sees nothing in front of the camera.
+
+    Raises:
+        CaptureError: a lens this geometry cannot follow.
+        ShapeError: an empty grid.
+    """
+    grid = ray_grid_of(intrinsics_of(camera), camera.width, camera.height, height, width)
+    return torch.stack(grid.rows(slice(0, height)), dim=-1)
+
+
+@lru_cache(maxsize=CACHED_GRIDS)
+def ray_grid_of(intrinsics: Intrinsics, photo_width: int, photo_height: int, height: int, width: int) -> RayGrid:
+    """The grid of `ray_grid`, unevaluated; kept for the cameras used last (3 MB for a photograph of 12 MP)."""
+    if min(photo_width, photo_height, height, width) < 1:
+        raise ShapeError(f"a {width}x{height} grid over a {photo_width}x{photo_height} photograph is empty")
+    node_u, column_position = _nodes(photo_width, width)
+    node_v, row_position = _nodes(photo_height, height)
+    grid_v, grid_u = torch.meshgrid(node_v, node_u, indexing="ij")
+    nodes = torch.stack(rays_from_pixels(intrinsics, grid_u, grid_v))
+    first_row, row_weights = cubic_taps(row_position, len(node_v))
+    first_column, column_weights = cubic_taps(column_position, len(node_u))
+    return RayGrid(nodes, first_row, row_weights, first_column, column_weights.to(torch.float32))
+
+
+def _nodes(photo_size: int, grid_size: int) -> tuple[Tensor, Tensor]:
+    count = max(4, math.ceil(photo_size / NODE_STEP_PX) + 1)
+    nodes = torch.linspace(0, photo_size, count, dtype=torch.float64)
+    centers = (torch.arange(grid_size, dtype=torch.float64) + 0.5) * ((count - 1) / grid_size)
+    return nodes, centers
