@@ -1,0 +1,100 @@
+"""ns-mvc-compress: a capture folder to one `.mvc` file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.main import UsageError, run_command
+
+if TYPE_CHECKING:
+    from nerfstudio_mvc.pipeline.compress import CompressReport
+
+
+@dataclass(frozen=True)
+class Compress:
+    """Compress a capture (photographs and cameras) into one .mvc file."""
+
+    data: Path
+    """A nerfstudio folder, a COLMAP folder, or bare photographs, whose cameras are then estimated."""
+    output: Path
+    """The file to make, e.g. garden.mvc. It appears when it is complete and verified."""
+    codec: Literal["lmvic", "parahydra"] = "lmvic"
+    """How the photographs are coded."""
+    quality: float = 5.0
+    """1 (smallest file) to 8 (best photographs)."""
+    group_size: int = 16
+    """About how many views are coded together; a group decodes without the others."""
+    depth: Literal["auto", "gaussians", "sparse", "none"] = "auto"
+    """Where depth comes from: fitted 3D Gaussians, the sparse points, or nowhere; auto takes the best possible."""
+    gaussians: Path | None = None
+    """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
+    attachments: Literal["lean", "all", "none"] = "lean"
+    """Other files carried along, restored byte for byte: all but what can be made again, all, or none."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks run."""
+    resume: bool = False
+    """Go on with what a stopped run with the same data and settings has left."""
+    force: bool = False
+    """Replace the output file when it exists."""
+    weights: Path | None = None
+    """A weights file to use instead of the one that ships with the package."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def run(self) -> int:
+        """Do it."""
+        if not 1 <= self.quality <= 8:
+            raise UsageError(f"--quality {self.quality:g} is out of range: give a number from 1 (smallest) to 8 (best)")
+        if self.group_size < 1:
+            raise UsageError(f"--group-size {self.group_size} is out of range: give 1 or more")
+        # torch and the rest arrive only now: --help has answered already.
+        from nerfstudio_mvc.cli.progress_view import ProgressView
+        from nerfstudio_mvc.pipeline.compress import compress_capture
+
+        with ProgressView("compressing") as view:
+            report = compress_capture(
+                self.data,
+                self.output,
+                codec=self.codec,
+                quality=self.quality,
+                group_size=self.group_size,
+                depth=self.depth,
+                gaussians=self.gaussians,
+                attachments=self.attachments,
+                device=self.device,
+                resume=self.resume,
+                force=self.force,
+                weights=self.weights,
+                on_event=view.on_event,
+            )
+        if self.json:
+            print_json(report)
+        else:
+            _print_report(report)
+        return 0
+
+
+def _print_report(report: CompressReport) -> None:
+    coded_bytes = report.file_bytes - report.attachment_bytes
+    saved = f" ({1 - coded_bytes / report.source_bytes:.1%} saved)" if report.source_bytes else ""
+    rows = [
+        ("archive", f"{report.archive}  {format_bytes(report.file_bytes)}"),
+        ("photographs on disk", format_bytes(report.source_bytes)),
+        ("photographs, cameras and depth in the archive", f"{format_bytes(coded_bytes)}{saved}"),
+        ("attached files in the archive", format_bytes(report.attachment_bytes)),
+        ("rate, attached files not counted", f"{report.bpp:.4f} bpp"),
+    ]
+    if report.psnr_db is not None:
+        rows.append(("PSNR, mean of the views", f"{report.psnr_db:.2f} dB"))
+    rows.append(("depth", report.depth))
+    rows.append(("time", format_seconds(report.elapsed_s)))
+    rows += [("left out", f"{item.path}  {format_bytes(item.bytes)}  {item.reason}") for item in report.left_out]
+    print_table(rows)
+
+
+def main() -> None:
+    """Entry point of `ns-mvc-compress`."""
+    run_command(Compress, "ns-mvc-compress")

@@ -1,0 +1,86 @@
+"""What the commands print: numbers with units, tables on stdout, progress on stderr.
+
+Nothing here knows what the numbers mean; no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def answer_console() -> Console:
+    """For the answer: stdout. Wide where it is not a terminal, so that names are not cut in a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+
+
+def progress_console() -> Console:
+    """For everything else: stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def format_bytes(count: float) -> str:
+    """``"812 B"``, ``"1.3 MB"``: powers of 1000, three digits at most."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 999.5:
+            return f"{count:.0f} {unit}" if unit == "B" or abs(count) >= 99.95 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def format_seconds(seconds: float) -> str:
+    """``"8.3 s"``, ``"2 min 05 s"``, ``"1 h 20 min"``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def format_sizes(sizes: Sequence[tuple[int, int]], limit: int = 3) -> str:
+    """``"1008x756"``, ``"1008x756, 756x1008"``: image sizes, the first few of them."""
+    shown = ", ".join(f"{width}x{height}" for width, height in sizes[:limit])
+    return shown if len(sizes) <= limit else f"{shown} and {len(sizes) - limit} other sizes"
+
+
+def print_table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), right: Sequence[int] = ()) -> None:
+    """Print rows of text to stdout, columns aligned.
+
+    Args:
+        rows: cells; all rows equally long.
+        header: of the columns; none when empty.
+        right: columns aligned to the right.
+    """
+    columns = len(header) or len(rows[0])
+    table = Table(box=None, show_header=bool(header), pad_edge=False, header_style="bold")
+    for column in range(columns):
+        table.add_column(
+            header[column] if header else "", justify="right" if column in right else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    answer_console().print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print dataclasses, paths and plain values to stdout as one JSON document."""
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

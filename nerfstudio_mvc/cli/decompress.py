@@ -1,0 +1,70 @@
+"""ns-mvc-decompress: an `.mvc` file back to a capture folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nerfstudio_mvc.cli.console import format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
+
+
+@dataclass(frozen=True)
+class Decompress:
+    """Restore a capture folder, or single photographs of it, from an .mvc file."""
+
+    archive: Path
+    """The .mvc file."""
+    output_dir: Path
+    """The folder to make. It appears when it is complete."""
+    views: tuple[str, ...] = ()
+    """Restore only these photographs and no other file; whole names (images/a.jpg) or their last part."""
+    image_format: Literal["keep", "png", "jpg"] = "keep"
+    """keep the names, JPEG again at quality 95; or png, which loses nothing; or jpg."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks run."""
+    skip_damaged: bool = False
+    """Restore what is whole of a damaged archive. The exit code is 1 when views were lost."""
+    force: bool = False
+    """Write into an existing folder; files of the same name are replaced, others stay."""
+    weights: Path | None = None
+    """A weights file to use instead of the one that ships with the package."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def run(self) -> int:
+        """Do it."""
+        # torch and the rest arrive only now: --help has answered already.
+        from nerfstudio_mvc.cli.progress_view import ProgressView
+        from nerfstudio_mvc.pipeline.decompress import decompress_archive
+
+        with ProgressView("restoring") as view:
+            report = decompress_archive(
+                self.archive,
+                self.output_dir,
+                views=self.views or None,
+                image_format=self.image_format,
+                device=self.device,
+                skip_damaged=self.skip_damaged,
+                force=self.force,
+                weights=self.weights,
+                on_event=view.on_event,
+            )
+        if self.json:
+            print_json(report)
+        else:
+            rows = [
+                ("restored", str(report.output_dir)),
+                ("photographs", str(len(report.views))),
+                ("attached files, byte for byte", str(report.attachments)),
+                ("files made again", str(report.remade)),
+                ("time", format_seconds(report.elapsed_s)),
+            ]
+            print_table(rows + [("lost", name) for name in report.lost_views])
+        return EXIT_FAILED if report.lost_views else 0
+
+
+def main() -> None:
+    """Entry point of `ns-mvc-decompress`."""
+    run_command(Decompress, "ns-mvc-decompress")

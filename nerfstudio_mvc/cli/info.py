@@ -1,0 +1,60 @@
+"""ns-mvc-info: what an archive holds and where its bytes are. Reads no photograph and imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
+from nerfstudio_mvc.cli.console import format_bytes, format_sizes, print_json, print_table
+from nerfstudio_mvc.cli.main import run_command
+
+
+@dataclass(frozen=True)
+class Info:
+    """Show what an .mvc file holds and where its bytes are."""
+
+    archive: Path
+    """The .mvc file."""
+    json: bool = False
+    """Print the numbers as JSON."""
+
+    def run(self) -> int:
+        """Do it."""
+        summary = summarize(self.archive)
+        if self.json:
+            print_json(summary.to_json())
+        else:
+            _print_summary(summary)
+        return 0
+
+
+def _print_summary(summary: ArchiveSummary) -> None:
+    manifest = summary.manifest
+    sizes = tuple(dict.fromkeys((view.width, view.height) for view in manifest.views))
+    group_sizes = ", ".join(str(size) for size in summary.group_sizes)
+    attached_note = f"{manifest.attached_files} files, {format_bytes(summary.attached_bytes)} on disk"
+    rows = [
+        ("archive", f"{summary.archive}  (format {manifest.version}, written by {manifest.writer})"),
+        ("capture", f"{manifest.kind}: {len(manifest.views)} views, {format_sizes(sizes)}"),
+        ("codec", f"{manifest.codec}, quality {manifest.quality:g}, weights {manifest.fingerprint[:6] or '-'}"),
+        ("groups", f"{len(manifest.groups)}, views in each: {group_sizes}"),
+        ("file", format_bytes(summary.file_bytes)),
+        ("  photographs", format_bytes(summary.image_bytes)),
+        ("  depth", format_bytes(summary.depth_bytes)),
+        ("  cameras", format_bytes(summary.camera_bytes)),
+        ("  manifest and container", format_bytes(summary.container_bytes)),
+        ("  attached files", f"{format_bytes(summary.attachment_bytes)}  ({manifest.attachments}: {attached_note})"),
+        ("rate", f"{summary.bpp:.4f} bpp, everything but the attached files counted"),
+    ]
+    if summary.source_bytes:
+        coded_bytes = summary.file_bytes - summary.attachment_bytes
+        saved = f"{1 - coded_bytes / summary.source_bytes:.1%} saved"
+        rows.append(("photographs on disk were", f"{format_bytes(summary.source_bytes)}  ({saved})"))
+    rows += [("left out", f"{item.path}  {format_bytes(item.bytes)}  {item.reason}") for item in manifest.left_out]
+    print_table(rows)
+
+
+def main() -> None:
+    """Entry point of `ns-mvc-info`."""
+    run_command(Info, "ns-mvc-info")

@@ -1,0 +1,92 @@
+"""Pipeline events as rich progress bars on stderr: views done, bytes so far and saved, time left.
+
+Nothing is drawn where stderr is not a terminal; the first line and the warnings appear everywhere.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from nerfstudio_mvc.cli.console import format_bytes, format_sizes, progress_console
+from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Planned, StepProgress, ViewDone, Warned
+
+
+class ProgressView:
+    """A context manager whose `on_event` shows what a pipeline reports.
+
+    Args:
+        verb: what happens to the views, e.g. ``"compressing"``.
+    """
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._console = progress_console()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._views_total = 0
+        self._views_task: TaskID | None = None
+        self._step_tasks: dict[str, TaskID] = {}
+        self._payload_bytes = 0
+        self._source_bytes = 0
+
+    def __enter__(self) -> ProgressView:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case Planned():
+                self._views_total = event.views
+                self._console.print(plan_line(event), markup=False)
+            case StepProgress():
+                self._show_step(event)
+            case ViewDone():
+                self._advance(1, event.payload_bytes, event.source_bytes)
+            case GroupReused():
+                self._console.print(f"group {event.group_idx}: {event.views} views are coded already", markup=False)
+                self._advance(event.views, event.payload_bytes, event.source_bytes)
+            case Warned():
+                self._console.print(f"warning: {event.message}", markup=False)
+
+    def _show_step(self, event: StepProgress) -> None:
+        if event.step not in self._step_tasks:
+            self._step_tasks[event.step] = self._progress.add_task(event.step, total=event.total, note="")
+        self._progress.update(self._step_tasks[event.step], completed=event.done, total=event.total)
+
+    def _advance(self, views: int, payload_bytes: int, source_bytes: int) -> None:
+        if self._views_task is None:
+            self._views_task = self._progress.add_task(self._verb, total=self._views_total, note="")
+        self._payload_bytes += payload_bytes
+        self._source_bytes += source_bytes
+        self._progress.update(self._views_task, advance=views, note=self._note())
+
+    def _note(self) -> str:
+        if not self._payload_bytes or not self._source_bytes:
+            return ""
+        saved = 1 - self._payload_bytes / self._source_bytes
+        return f"{format_bytes(self._payload_bytes)} of {format_bytes(self._source_bytes)}, {saved:.0%} saved"
+
+
+def plan_line(plan: Planned) -> str:
+    """``lmvic, quality 5: 12 views in 1 group, 1008x756, weights 5b1e07, cpu``"""
+    views = f"{plan.views} view{'s' if plan.views != 1 else ''}"
+    groups = f"{plan.groups} group{'s' if plan.groups != 1 else ''}"
+    weights = f", weights {plan.fingerprint[:6]}" if plan.fingerprint else ""
+    quality = f"{plan.codec}, quality {plan.quality:g}"
+    return f"{quality}: {views} in {groups}, {format_sizes(plan.sizes)}{weights}, {plan.device}"

@@ -1,0 +1,64 @@
+"""ns-mvc-verify: is every byte of an archive still what was written. Imports no torch unless it is to decode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nerfstudio_mvc.archive.integrity import verify
+from nerfstudio_mvc.cli.console import format_bytes, print_json, print_table
+from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
+
+if TYPE_CHECKING:
+    from nerfstudio_mvc.pipeline.decode_check import DecodeCheck
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Read every byte of an .mvc file and hold it against its checksums. The exit code is 1 when it is damaged."""
+
+    archive: Path
+    """The .mvc file."""
+    decode: bool = False
+    """Also decode every photograph and compare its pixels; loads the model, as slow as decompressing."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks run with --decode."""
+    weights: Path | None = None
+    """A weights file to use with --decode instead of the one that ships with the package."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def run(self) -> int:
+        """Do it."""
+        report = verify(self.archive)
+        decoding = self._decode() if self.decode else None
+        ok = report.ok and (decoding is None or not (decoding.differing or decoding.lost))
+        if self.json:
+            print_json({"ok": ok, "bytes": report, "decoding": decoding})
+            return 0 if ok else EXIT_FAILED
+        rows = [
+            ("archive", f"{report.archive}  {format_bytes(report.file_bytes)}"),
+            ("whole", f"{report.views} views in {report.groups} groups, {report.attachments} attached files"),
+            *[("damaged", problem) for problem in report.problems],
+        ]
+        if decoding is not None:
+            rows.append(("decoded exactly", f"{len(decoding.exact)} views"))
+            rows += [("decoded to other pixels", name) for name in decoding.differing]
+            rows += [("not decoded", name) for name in decoding.lost]
+        rows.append(("verdict", "everything is as it was written" if ok else "damaged"))
+        print_table(rows)
+        return 0 if ok else EXIT_FAILED
+
+    def _decode(self) -> DecodeCheck:
+        # torch arrives only where decoding was asked for.
+        from nerfstudio_mvc.cli.progress_view import ProgressView
+        from nerfstudio_mvc.pipeline.decode_check import check_decoding
+
+        with ProgressView("decoding") as view:
+            return check_decoding(self.archive, device=self.device, weights=self.weights, on_event=view.on_event)
+
+
+def main() -> None:
+    """Entry point of `ns-mvc-verify`."""
+    run_command(Verify, "ns-mvc-verify")

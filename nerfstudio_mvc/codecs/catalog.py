@@ -1,0 +1,34 @@
+"""Which codecs there are, by the name the archive stores: name -> dotted path of the class. Strings only, no torch.
+
+Making a codec of a class and a file of weights is the business of `weights.store`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from nerfstudio_mvc.errors import MvcError
+
+CODEC_CLASSES = {"lmvic": "nerfstudio_mvc.codecs.lmvic.codec:LmvicCodec"}
+PLANNED_CODECS = ("parahydra",)
+
+
+def codec_class_path(name: str) -> str:
+    """Dotted path ``package.module:Class`` of the codec called `name`.
+
+    Raises:
+        MvcError: no such codec, or one that this version does not have yet.
+    """
+    if name in CODEC_CLASSES:
+        return CODEC_CLASSES[name]
+    known = ", ".join(sorted(CODEC_CLASSES))
+    if name in PLANNED_CODECS:
+        raise MvcError(f'codec "{name}" is planned but not part of this version of nerfstudio_mvc; available: {known}')
+    raise MvcError(f'there is no codec "{name}"; available: {known}')
+
+
+def load_codec_class(name: str) -> type[Any]:
+    """The class of the codec called `name`; imports its module, and with it torch."""
+    module_name, class_name = codec_class_path(name).split(":")
+    return getattr(import_module(module_name), class_name)

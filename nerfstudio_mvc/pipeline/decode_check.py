@@ -1,0 +1,51 @@
+"""Does an archive decode to the very pixels its encoder saw: the deep half of `ns-mvc-verify`.
+
+Checksums of the stored bytes are `archive.integrity`'s business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerfstudio_mvc.codecs.interface import MultiViewCodec
+from nerfstudio_mvc.pipeline.open_archive import OpenArchive
+from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
+
+
+@dataclass(frozen=True)
+class DecodeCheck:
+    """Names of the views that decode exactly, that decode to other pixels, and that do not decode."""
+
+    exact: tuple[str, ...]
+    differing: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def check_decoding(
+    archive: str | Path,
+    *,
+    device: str = "auto",
+    weights: Path | None = None,
+    codec: MultiViewCodec | None = None,
+    on_event: OnEvent | None = None,
+) -> DecodeCheck:
+    """Decode every view, write nothing, and compare pixel checksums.
+
+    Raises:
+        ArchiveError: not an archive, or of another version; damaged groups are reported, not raised.
+        WeightsError: the weights it was written with are not here.
+    """
+    on_event = on_event or ignore_event
+    exact: list[str] = []
+    differing: list[str] = []
+    lost: list[str] = []
+    with OpenArchive(Path(archive), device=device, weights=weights, codec=codec) as source:
+        for decoded in source.decode_groups(skip_damaged=True):
+            for view_idx in decoded.pixels:
+                same = view_idx not in decoded.differing
+                (exact if same else differing).append(source.views[view_idx].name)
+            lost += [source.views[view_idx].name for view_idx in decoded.lost]
+            done = len(exact) + len(differing) + len(lost)
+            on_event(StepProgress("decoding", done, len(source.views)))
+    return DecodeCheck(exact=tuple(exact), differing=tuple(differing), lost=tuple(lost))

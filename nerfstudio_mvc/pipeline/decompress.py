@@ -1,0 +1,251 @@
+"""Archive -> folder: photographs decoded, every attached file byte for byte, smaller copies made again.
+
+Decoding is `open_archive`'s business, the folder's safe appearance `output_folder`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+
+from nerfstudio_mvc.archive.attachments import DownscaledFolder
+from nerfstudio_mvc.capture.image_files import ImageMetadata, write_image
+from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.codecs.interface import MultiViewCodec
+from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink
+from nerfstudio_mvc.pipeline.open_archive import OpenArchive
+from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder
+from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, StepProgress, ViewDone, Warned, ignore_event
+from nerfstudio_mvc.pipeline.restored_transforms import TRANSFORMS_NAME, renamed_transforms, transforms_of_views
+
+ImageFormat = Literal["keep", "png", "jpg"]
+
+
+@dataclass(frozen=True)
+class DecompressReport:
+    """What was restored.
+
+    Attributes:
+        archive, output_dir: from where to where.
+        views: names of the restored photographs, as they are called in `output_dir`.
+        lost_views: names of views that are damaged (with `skip_damaged`).
+        differing_views: names of views whose pixels are not exactly those the encoder saw; they are restored.
+        attachments: files restored byte for byte.
+        remade: files made again: smaller copies of photographs, a transforms.json from the stored cameras.
+        warnings: what `on_event` was warned of.
+        elapsed_s: seconds.
+    """
+
+    archive: Path
+    output_dir: Path
+    views: tuple[str, ...]
+    lost_views: tuple[str, ...]
+    differing_views: tuple[str, ...]
+    attachments: int
+    remade: int
+    warnings: tuple[str, ...]
+    elapsed_s: float
+
+
+def decompress_archive(
+    archive: str | Path,
+    output_dir: str | Path,
+    *,
+    views: Sequence[str] | None = None,
+    image_format: ImageFormat = "keep",
+    device: str = "auto",
+    skip_damaged: bool = False,
+    force: bool = False,
+    weights: Path | None = None,
+    codec: MultiViewCodec | None = None,
+    on_event: OnEvent | None = None,
+) -> DecompressReport:
+    """Restore a capture folder from an archive.
+
+    Args:
+        archive: the `.mvc` file.
+        output_dir: the folder to make; it appears only when it is complete.
+        views: names of the only photographs to restore, whole or last part; no attached file is restored then.
+        image_format: "keep" writes each photograph under its own name; "png" and "jpg" change the names' endings,
+            and those in transforms.json with them.
+        device: "auto", "cpu" or "cuda".
+        skip_damaged: restore what is whole instead of giving up at the first damage.
+        force: write into an existing folder, replacing files of the same name.
+        weights: a weights file to use instead of those that ship with the package.
+        codec: a codec to decode with, instead of the one the archive names.
+        on_event: receives the events of `progress`.
+
+    Raises:
+        ArchiveError: not an archive, damaged, of another version, or without a view asked for.
+        WeightsError: the weights it was written with are not here.
+        OutputError: `output_dir` exists, cannot be written, or the disk is full.
+    """
+    start_s = time.monotonic()
+    output_dir = Path(output_dir)
+    check_output_folder(output_dir, force=force)
+    with OpenArchive(Path(archive), device=device, weights=weights, codec=codec) as source:
+        wanted = None if views is None else {source.find_view(name) for name in views}
+        with output_folder(output_dir, force=force) as folder:
+            restore = _Restore(source, folder, image_format, skip_damaged, on_event or ignore_event)
+            restore.photographs(wanted)
+            if wanted is None:
+                restore.attachments()
+                restore.cameras()
+    return DecompressReport(
+        archive=Path(archive),
+        output_dir=output_dir,
+        views=tuple(restore.written),
+        lost_views=tuple(restore.lost),
+        differing_views=tuple(restore.differing),
+        attachments=restore.attached,
+        remade=restore.remade,
+        warnings=tuple(restore.warnings),
+        elapsed_s=time.monotonic() - start_s,
+    )
+
+
+@dataclass
+class _Restore:
+    """One restoration under way: writes into `folder` and gathers what the report says."""
+
+    source: OpenArchive
+    folder: Path
+    image_format: ImageFormat
+    skip_damaged: bool
+    report: OnEvent
+    written: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    attached: int = 0
+    remade: int = 0
+    has_cameras: bool = False
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+        self.report(Warned(message))
+
+    def photographs(self, wanted: Collection[int] | None) -> None:
+        """Decode and write the wanted views, and with them their smaller copies."""
+        manifest = self.source.reader.manifest
+        groups = [group for group in manifest.groups if wanted is None or not set(group).isdisjoint(wanted)]
+        sizes = {(view.width, view.height): None for view in self.source.views}
+        count = len(self.source.views) if wanted is None else len(wanted)
+        self.report(
+            Planned(
+                codec=manifest.codec,
+                fingerprint=manifest.fingerprint,
+                quality=manifest.quality,
+                device=self.source.device,
+                views=count,
+                groups=len(groups),
+                sizes=tuple(sizes),
+            )
+        )
+        metadata = self._image_metadata()
+        copies = manifest.downscaled if wanted is None else ()
+        decoded_groups = self.source.decode_groups(
+            wanted, skip_damaged=self.skip_damaged, on_view=lambda view_idx, _: self._report_view(view_idx, wanted)
+        )
+        for decoded in decoded_groups:
+            for view_idx in sorted(decoded.pixels):
+                view = self.source.views[view_idx]
+                self._write_view(view, decoded.pixels[view_idx], metadata.get(view_idx), copies)
+            self.lost += [self.source.views[view_idx].name for view_idx in decoded.lost]
+            self.differing += [self.source.views[view_idx].name for view_idx in decoded.differing]
+            if decoded.problem:
+                self.warn(decoded.problem)
+        if self.differing:
+            self.warn(
+                f"{len(self.differing)} of {count} views decode to slightly other pixels than on the machine that "
+                f"wrote the archive: {_some(self.differing)}"
+            )
+
+    def attachments(self) -> None:
+        """Write the attached files."""
+        total = self.source.reader.manifest.attached_files
+        if not total:
+            return
+        try:
+            for path, content in self.source.reader.read_attachments():
+                self._write_attachment(path, content)
+                self.report(StepProgress("restoring attached files", self.attached, total))
+        except ArchiveError as error:
+            if not self.skip_damaged:
+                raise
+            self.warn(str(error))
+
+    def cameras(self) -> None:
+        """Write a transforms.json from the stored cameras where no attached file holds cameras."""
+        if self.has_cameras:
+            return
+        names = {view.view_idx: self._restored_name(view.name) for view in self.source.views}
+        transforms, problem = transforms_of_views(self.source.views, names=names)
+        if problem:
+            self.warn(problem)
+            return
+        self._write_file(TRANSFORMS_NAME, json.dumps(transforms, indent=2).encode())
+        self.remade += 1
+
+    def _report_view(self, view_idx: int, wanted: Collection[int] | None) -> None:
+        if wanted is None or view_idx in wanted:
+            self.report(
+                ViewDone(view_idx=view_idx, name=self.source.views[view_idx].name, payload_bytes=0, source_bytes=0)
+            )
+
+    def _image_metadata(self) -> dict[int, Any]:
+        try:
+            return self.source.reader.read_image_metadata()
+        except ArchiveError as error:
+            if not self.skip_damaged:
+                raise
+            self.warn(str(error))
+            return {}
+
+    def _write_view(
+        self, view: View, pixels: np.ndarray, metadata: ImageMetadata | None, copies: Sequence[DownscaledFolder]
+    ) -> None:
+        name = self._restored_name(view.name)
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, pixels, metadata)
+        self.written.append(name)
+        for copy in copies:
+            copy_name = downscaled_name(copy, view)
+            if copy_name is not None:
+                copy_path = self.folder / copy_name
+                copy_path.parent.mkdir(parents=True, exist_ok=True)
+                write_image(copy_path, shrink(pixels, copy.factor), None)
+                self.remade += 1
+
+    def _restored_name(self, name: str) -> str:
+        if self.image_format == "keep":
+            return name
+        return str(PurePosixPath(name).with_suffix(f".{self.image_format}"))
+
+    def _write_attachment(self, path: str, content: bytes) -> None:
+        self.attached += 1
+        if PurePosixPath(path).name in (TRANSFORMS_NAME, "images.bin", "images.txt"):
+            self.has_cameras = True
+        if path == TRANSFORMS_NAME and self.image_format != "keep":
+            names = {view.name: self._restored_name(view.name) for view in self.source.views}
+            content = renamed_transforms(content, names)
+            self.warn(f"{path} now names the .{self.image_format} files; a COLMAP model keeps the original names")
+        self._write_file(path, content)
+
+    def _write_file(self, path: str, content: bytes) -> None:
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

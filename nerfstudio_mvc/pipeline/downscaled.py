@@ -1,0 +1,30 @@
+"""The smaller copies of photographs that nerfstudio keeps beside them (images_2, images_4, images_8): made again.
+
+Which of them a capture had is recorded by `archive.attachments`.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from nerfstudio_mvc.archive.attachments import DownscaledFolder
+from nerfstudio_mvc.capture.views import View
+
+
+def downscaled_name(folder: DownscaledFolder, view: View) -> str | None:
+    """POSIX path of the smaller copy of `view` in `folder`; None when it had none there."""
+    name, source = PurePosixPath(view.name), PurePosixPath(folder.source)
+    if not name.is_relative_to(source) or (folder.view_idxs is not None and view.view_idx not in folder.view_idxs):
+        return None
+    copy = PurePosixPath(folder.path) / name.relative_to(source)
+    return str(copy.with_suffix(folder.suffix) if folder.suffix else copy)
+
+
+def shrink(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """An image `factor` times smaller, sides rounded down as nerfstudio does. uint8 [H, W, 3] -> [H/f, W/f, 3]"""
+    height, width = pixels.shape[:2]
+    size = max(1, width // factor), max(1, height // factor)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))

@@ -1,0 +1,183 @@
+"""An archive whose views are decoded when they are asked for: the one place where reader and codec meet.
+
+Writing folders is `decompress`'s business, figures are `evaluate`'s; both decode through this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from nerfstudio_mvc.archive.integrity import pixel_check
+from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
+from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.codecs.interface import MultiViewCodec, ViewDone
+from nerfstudio_mvc.coded import CodedGroup
+from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.pipeline.device import resolve_device
+from nerfstudio_mvc.weights.store import open_codec
+
+
+@dataclass(frozen=True)
+class DecodedGroup:
+    """What came out of one group.
+
+    Attributes:
+        group_idx: which.
+        pixels: view_idx -> uint8 [H, W, 3] of the wanted views that decoded.
+        differing: view_idx of views whose pixels are not exactly those the encoder saw.
+        lost: view_idx of wanted views that are damaged.
+        problem: why they are lost; "" when nothing is.
+    """
+
+    group_idx: int
+    pixels: dict[int, np.ndarray]
+    differing: tuple[int, ...]
+    lost: tuple[int, ...]
+    problem: str
+
+
+class OpenArchive:
+    """An open archive and the codec that decodes it; a context manager. Nothing is decoded before it is asked for.
+
+    Attributes:
+        reader: the archive.
+        views: cameras and sizes in capture order; `image_path` is None.
+        codec: made from the weights that the archive names.
+        device: where the codec runs.
+    """
+
+    def __init__(
+        self,
+        archive: Path,
+        *,
+        device: str = "auto",
+        weights: Path | None = None,
+        codec: MultiViewCodec | None = None,
+    ) -> None:
+        self.archive = archive
+        self.reader = ArchiveReader(archive)
+        try:
+            self.views = self.reader.views()
+            manifest = self.reader.manifest
+            self.device = resolve_device(device)
+            self.codec = codec or open_codec(
+                manifest.codec, device=self.device, weights=weights, fingerprint=manifest.fingerprint
+            )
+        except BaseException:
+            self.reader.close()
+            raise
+
+    def __enter__(self) -> OpenArchive:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.reader.close()
+
+    def find_view(self, name: str) -> int:
+        """view_idx of a view by its whole name or, where only one view ends so, by its last part.
+
+        Raises:
+            ArchiveError: no such view, or several.
+        """
+        ends_so = [view.view_idx for view in self.views if PurePosixPath(view.name).name == name]
+        if len(ends_so) == 1:
+            return ends_so[0]
+        return self.reader.manifest.view_idx(name)
+
+    def read_view(self, name: str) -> np.ndarray:
+        """The pixels of one view, decoding no more of its group than it needs. uint8 [H, W, 3]
+
+        Raises:
+            ArchiveError: no such view, or its group is damaged.
+        """
+        view_idx = self.find_view(name)
+        (decoded,) = self.decode_groups({view_idx})
+        return decoded.pixels[view_idx]
+
+    def decode_groups(
+        self,
+        wanted: Collection[int] | None = None,
+        *,
+        skip_damaged: bool = False,
+        on_view: ViewDone | None = None,
+    ) -> Iterator[DecodedGroup]:
+        """Decode group after group, one in memory at a time; groups without a wanted view are not read.
+
+        Args:
+            wanted: view_idx to decode; all when None.
+            skip_damaged: report damaged views as lost instead of raising.
+            on_view: called after each decoded view.
+
+        Raises:
+            ArchiveError: a group is damaged (unless `skip_damaged`).
+        """
+        for group_idx, group in enumerate(self.reader.manifest.groups):
+            wanted_here = tuple(view_idx for view_idx in group if wanted is None or view_idx in wanted)
+            if wanted_here:
+                yield self._decode_group(group_idx, wanted_here, skip_damaged=skip_damaged, on_view=on_view)
+
+    def _decode_group(
+        self, group_idx: int, wanted: Sequence[int], *, skip_damaged: bool, on_view: ViewDone | None
+    ) -> DecodedGroup:
+        problem = ""
+        try:
+            coded = self.reader.read_group(group_idx)
+        except DamagedGroupError as damage:
+            if not skip_damaged and not set(wanted).isdisjoint(damage.lost_view_idxs):
+                raise
+            coded, problem = damage.intact, str(damage)
+        pixels, decoding_problem = self._decode_strings(coded, wanted, skip_damaged=skip_damaged, on_view=on_view)
+        problem = problem or decoding_problem
+        expected = self.reader.pixel_checks(group_idx)
+        return DecodedGroup(
+            group_idx=group_idx,
+            pixels=pixels,
+            differing=tuple(view_idx for view_idx in pixels if pixel_check(pixels[view_idx]) != expected.get(view_idx)),
+            lost=tuple(view_idx for view_idx in wanted if view_idx not in pixels),
+            problem=problem,
+        )
+
+    def _decode_strings(
+        self, coded: CodedGroup, wanted: Sequence[int], *, skip_damaged: bool, on_view: ViewDone | None
+    ) -> tuple[dict[int, np.ndarray], str]:
+        views: list[View] = [self.views[view_idx] for view_idx in coded.coding_order]
+        readable = [view_idx for view_idx in wanted if view_idx in coded.coding_order]
+        if not readable:
+            return {}, ""
+        quality = self.reader.manifest.quality
+        try:
+            return self.codec.decode_group(coded, views, quality=quality, wanted=readable, on_view=on_view), ""
+        except ArchiveError as error:
+            if not skip_damaged:
+                raise ArchiveError(f"{self.archive}: group {coded.group_idx}: {error}") from error
+            return {}, str(error)
+
+
+def open_archive(
+    archive: str | Path,
+    *,
+    device: str = "auto",
+    weights: Path | None = None,
+    codec: MultiViewCodec | None = None,
+) -> OpenArchive:
+    """Open an archive to read single views of it without unpacking anything.
+
+    Args:
+        archive: the `.mvc` file.
+        device: "auto", "cpu" or "cuda".
+        weights: a weights file to use instead of those that ship with the package.
+        codec: a codec to decode with, instead of the one the archive names.
+
+    Raises:
+        ArchiveError: not an archive, damaged, or of another version.
+        WeightsError: the weights it was written with are not here.
+    """
+    return OpenArchive(Path(archive), device=device, weights=weights, codec=codec)
