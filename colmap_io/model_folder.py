@@ -1,0 +1,85 @@
+"""A sparse model as a folder: where it usually lies, whether it is binary or text, all its files at once.
+
+The bytes of a single file are the business of `binary_format` and `text_format`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from colmap_io import binary_format, text_format
+from colmap_io.errors import ModelError
+from colmap_io.records import Model
+
+USUAL_PLACES = ("colmap/sparse/0", "sparse/0", "colmap/sparse", "sparse", "colmap", ".")
+"""Where a model lies below a capture folder; the first that holds one is taken."""
+
+_FIELDS = {"cameras": "cameras", "images": "images", "points3D": "points", "rigs": "rigs", "frames": "frames"}
+"""File name -> field of `Model`, which both format modules read and write with `read_<field>` and `write_<field>`."""
+
+_OPTIONAL = ("rigs", "frames")
+
+
+def find_model(root: Path) -> Path | None:
+    """The folder at or below `root` that holds a sparse model, or None."""
+    for place in USUAL_PLACES:
+        folder = root / place
+        if any((folder / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
+            return folder
+    return None
+
+
+def read_model(folder: Path) -> Model:
+    """The model in `folder`; binary files are preferred where both kinds are there.
+
+    Raises:
+        ModelError: a file is missing, cannot be read or is damaged, or an image names a camera that is not there.
+            The message names the file.
+    """
+    suffix = ".bin" if (folder / "cameras.bin").is_file() else ".txt"
+    parts: dict[str, Any] = {}
+    for name, field in _FIELDS.items():
+        path = folder / f"{name}{suffix}"
+        if name in _OPTIONAL and not path.is_file():
+            continue
+        try:
+            data = path.read_bytes()
+            if suffix == ".bin":
+                parts[field] = getattr(binary_format, f"read_{field}")(data)
+            else:
+                parts[field] = getattr(text_format, f"read_{field}")(data.decode("utf-8", "surrogateescape"))
+        except FileNotFoundError:
+            raise ModelError(f"{folder} has cameras{suffix} but no {path.name}") from None
+        except OSError as error:
+            raise ModelError(f"{path}: {error.strerror}") from None
+        except ModelError as error:
+            raise ModelError(f"{folder}/{error}") from None
+    model = Model(**parts)
+    _check_references(model, folder)
+    return model
+
+
+def write_model(model: Model, folder: Path, *, kind: Literal["binary", "text"] = "binary") -> None:
+    """Write the files of `model` into `folder`, which is made if need be.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, field in _FIELDS.items():
+        part = getattr(model, field)
+        if part is None:
+            continue
+        if kind == "binary":
+            (folder / f"{name}.bin").write_bytes(getattr(binary_format, f"write_{field}")(part))
+        else:
+            text = getattr(text_format, f"write_{field}")(part)
+            (folder / f"{name}.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _check_references(model: Model, folder: Path) -> None:
+    camera_ids = {camera.camera_id for camera in model.cameras}
+    for image in model.images:
+        if image.camera_id not in camera_ids:
+            raise ModelError(f"{folder}: image {image.name!r} has camera {image.camera_id}, which is not in the model")
