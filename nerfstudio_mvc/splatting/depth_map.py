@@ -32,8 +32,16 @@ def grid_size(view: View, long_side: int) -> tuple[int, int]:
     return max(1, round(view.height * scale)), max(1, round(view.width * scale))
 
 
-def pixel_centers(view: View, height: int, width: int) -> np.ndarray:
-    """Pixel centres of a `height` x `width` grid in pixels of the photograph, row by row. float64 [height * width, 2]"""
-    x = (np.arange(width) + 0.5) * (view.width / width)
-    y = (np.arange(height) + 0.5) * (view.height / height)
+def pixel_centers(photo_size: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
+    """Pixel centres of a grid, in pixels of the photograph it lies over.
+
+    Args:
+        photo_size, grid: (height, width) of the photograph and of the grid.
+
+    Returns:
+        (x, y), row by row. float64 [h * w, 2]
+    """
+    (photo_height, photo_width), (height, width) = photo_size, grid
+    x = (np.arange(width) + 0.5) * (photo_width / width)
+    y = (np.arange(height) + 0.5) * (photo_height / height)
     return np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1).reshape(-1, 2)

@@ -124,9 +124,7 @@ def _compare_part(part, image, target, across, back, row_losses):
             similarity = a1 * a2 * inverse
             along_xx, along_xy = -similarity / b2, _TWO * a1 * inverse
             d_xx[k], d_xy[k] = along_xx, along_xy
-            d_mean[k] = (
-                _TWO * my * a2 * inverse - _TWO * mx * similarity / b1 - _TWO * mx * along_xx - my * along_xy
-            )
+            d_mean[k] = _TWO * my * a2 * inverse - _TWO * mx * similarity / b1 - _TWO * mx * along_xx - my * along_xy
             similarity_sum += similarity
             difference_sum += abs(x_row[k] - y_row[k])
         row_losses[y] = SSIM_WEIGHT * (length - similarity_sum) + (1 - SSIM_WEIGHT) * difference_sum

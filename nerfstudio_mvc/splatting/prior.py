@@ -17,10 +17,11 @@ from nerfstudio_mvc.splatting.depth_map import DepthMap
 DepthMethod = Literal["auto", "gaussians", "sparse", "none"]
 Effort = Literal["fast", "default", "high"]
 Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total): stages are "fit" (iterations) and "depth" (views)."""
+"""Called with (stage, done, total); stages are "fit" (iterations) and "depth" (views)."""
 
 MIN_VIEWS_FOR_GAUSSIANS = 3
 MIN_POINTS_FOR_GAUSSIANS = 100
+LONG_SIDE = 320
 
 
 @dataclass(frozen=True)
@@ -52,28 +53,67 @@ def estimate_depth(
         gaussians: a 3DGS `.ply`, a splatfacto `config.yml` or its output folder, to use instead of fitting.
         effort: how long fitting may take; see `fitting.EFFORTS`.
         device: "cpu", or "cuda" to fit with gsplat where it is installed.
-        threads: CPU threads of the rasteriser; None takes all. Results are bit-identical for a fixed number.
+        threads: CPU threads; None takes all. Their number does not change the result.
         on_progress: called with (stage, done, total).
 
     Raises:
         CaptureError: a photograph is missing or unreadable, or `gaussians` cannot be used.
     """
+    report = on_progress or (lambda stage, done, total: None)
     if method == "none":
-        return DepthPrior((None,) * len(capture.views), "none", "no depth: asked for none")
+        return DepthPrior((None,) * len(capture.views), "none", "no depth, as asked")
     if method == "sparse":
-        return _sparse_prior(capture, "asked for", on_progress)
-    raise NotImplementedError(method)
+        return _sparse_prior(capture, "as asked", report)
+    if method == "auto" and gaussians is None:
+        if len(capture.views) < MIN_VIEWS_FOR_GAUSSIANS:
+            return _sparse_prior(capture, f"{len(capture.views)} views are too few for Gaussians", report)
+        if len(capture.points) < MIN_POINTS_FOR_GAUSSIANS:
+            return _sparse_prior(capture, f"{len(capture.points)} points are too few for Gaussians", report)
+    return _gaussian_prior(capture, gaussians, effort, device, threads, report)
 
 
-def _sparse_prior(capture: Capture, why: str, on_progress: Progress | None) -> DepthPrior:
+def _sparse_prior(capture: Capture, why: str, report: Progress) -> DepthPrior:
     # scipy is imported here so that method "none" stays light.
     from nerfstudio_mvc.splatting.sparse_depth import interpolate_sparse_depth
 
     maps = []
     for view in capture.views:
-        maps.append(interpolate_sparse_depth(view, capture.points))
-        if on_progress:
-            on_progress("depth", len(maps), len(capture.views))
+        maps.append(interpolate_sparse_depth(view, capture.points, long_side=LONG_SIDE))
+        report("depth", len(maps), len(capture.views))
     missing = sum(depth_map is None for depth_map in maps)
     note = f"inverse depth of {len(capture.points)} sparse points, interpolated ({why})"
     return DepthPrior(tuple(maps), "sparse", note + (f"; {missing} views see no point" if missing else ""))
+
+
+def _gaussian_prior(
+    capture: Capture, path: Path | None, effort: Effort, device: str, threads: int | None, report: Progress
+) -> DepthPrior:
+    # numba is imported here: compiling takes seconds that the other methods need not spend.
+    from nerfstudio_mvc.splatting.fit_capture import fit_capture, scene_frame
+    from nerfstudio_mvc.splatting.median_depth import median_depth
+    from nerfstudio_mvc.splatting.workers import Workers
+
+    frame = scene_frame(capture)
+    with Workers(threads) as workers:
+        fitted = fit_capture(
+            capture,
+            frame,
+            effort=effort,
+            workers=workers,
+            on_iteration=lambda done, total: report("fit", done, total),
+        )
+        maps = []
+        for view in capture.views:
+            maps.append(
+                median_depth(
+                    fitted.gaussians,
+                    view,
+                    frame,
+                    long_side=fitted.settings.long_side,
+                    near=fitted.near,
+                    workers=workers,
+                )
+            )
+            report("depth", len(maps), len(capture.views))
+    note = f"median depth of {len(fitted.gaussians)} Gaussians, fitted in {fitted.settings.iterations} iterations"
+    return DepthPrior(tuple(maps), "gaussians", note)

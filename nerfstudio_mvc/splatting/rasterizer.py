@@ -69,13 +69,8 @@ _MEDIAN = f4(MEDIAN_TRANSMITTANCE)
 # Below log(MIN_ALPHA) = -5.54 no splat is drawn, whatever its opacity.
 _MIN_EXPONENT = f4(-6)
 _EIGHTH = f4(1 / 8)
-_EXP = tuple(
-    f4(c)
-    for c in np.polynomial.Chebyshev.interpolate(np.exp, 5, domain=(-0.75, 0))
-    .convert(kind=np.polynomial.Polynomial)
-    .coef
-)
-_E0, _E1, _E2, _E3, _E4, _E5 = _EXP
+_EXP = np.polynomial.Chebyshev.interpolate(np.exp, 5, domain=(-0.75, 0)).convert(kind=np.polynomial.Polynomial).coef
+_E0, _E1, _E2, _E3, _E4, _E5 = (f4(coefficient) for coefficient in _EXP)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,12 +213,12 @@ def _list_part(part, splats, nearest_first, filled, tile_splats, writing):
     for i in nearest_first:
         splat = splats[i]
         x, y, extent_x, extent_y = splat[X], splat[Y], splat[EXTENT_X], splat[EXTENT_Y]
-        top = max(first_row, int(math.floor((y - extent_y - _HALF) / f4(TILE_HEIGHT))))
-        bottom = min(end_row - 1, int(math.floor((y + extent_y - _HALF) / f4(TILE_HEIGHT))))
+        top = max(first_row, math.floor((y - extent_y - _HALF) / f4(TILE_HEIGHT)))
+        bottom = min(end_row - 1, math.floor((y + extent_y - _HALF) / f4(TILE_HEIGHT)))
         if top > bottom:
             continue
-        left = max(0, int(math.floor((x - extent_x - _HALF) / f4(TILE_WIDTH))))
-        right = min(columns - 1, int(math.floor((x + extent_x - _HALF) / f4(TILE_WIDTH))))
+        left = max(0, math.floor((x - extent_x - _HALF) / f4(TILE_WIDTH)))
+        right = min(columns - 1, math.floor((x + extent_x - _HALF) / f4(TILE_WIDTH)))
         for row in range(top, bottom + 1):
             y0 = f4(row * TILE_HEIGHT) + _HALF - y
             for column in range(left, right + 1):
@@ -246,8 +241,8 @@ def _exp(x):
 @_inline
 def _rows_touched(splat, tile_y):
     """First and last row of the tile the splat touches."""
-    first = max(0, int(math.ceil(splat[Y] - splat[EXTENT_Y] - _HALF - f4(tile_y))))
-    last = min(TILE_HEIGHT - 1, int(math.floor(splat[Y] + splat[EXTENT_Y] - _HALF - f4(tile_y))))
+    first = max(0, math.ceil(splat[Y] - splat[EXTENT_Y] - _HALF - f4(tile_y)))
+    last = min(TILE_HEIGHT - 1, math.floor(splat[Y] + splat[EXTENT_Y] - _HALF - f4(tile_y)))
     return first, last
 
 

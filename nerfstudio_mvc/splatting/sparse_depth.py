@@ -36,7 +36,7 @@ def interpolate_sparse_depth(view: View, points: np.ndarray, *, long_side: int =
     if len(inverse_depth) == 0:
         return None
     height, width = grid_size(view, long_side)
-    centers = pixel_centers(view, height, width)
+    centers = pixel_centers((view.height, view.width), (height, width))
     nearest = inverse_depth[cKDTree(positions).query(centers)[1]]
     interpolated = _interpolate(positions, inverse_depth, centers)
     valid = np.isfinite(interpolated)
@@ -49,8 +49,8 @@ def _seen_points(view: View, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
     seen = points[view.point_idxs] if len(view.point_idxs) else points
     in_camera = seen.reshape(-1, 3) @ view.cam_from_world[:3, :3].T + view.cam_from_world[:3, 3]
     in_camera = in_camera[np.isfinite(in_camera).all(1) & (in_camera[:, 2] > 0)]
-    positions = project(view.camera, in_camera)
-    in_frame = ((positions >= 0) & (positions <= (view.width, view.height))).all(1)
+    positions, in_frame = project(view.camera, in_camera)
+    in_frame &= ((positions >= 0) & (positions <= (view.width, view.height))).all(1)
     positions, inverse_depth = positions[in_frame], 1.0 / in_camera[in_frame, 2]
     trusted = _agrees_with_neighbors(positions, inverse_depth)
     return positions[trusted], inverse_depth[trusted]

@@ -49,7 +49,8 @@ def test_what_is_drawn_outside_the_photograph_does_not_matter():
         first = PhotometricLoss(30, 41).gradient(image, target * mask[:, :, None], mask, workers=workers)
         second = PhotometricLoss(30, 41).gradient(other, target * mask[:, :, None], mask, workers=workers)
     assert first[0] == second[0]
-    assert np.array_equal(first[1], second[1]) and (first[1][:, 25:] == 0).all()
+    assert np.array_equal(first[1], second[1])
+    assert (first[1][:, 25:] == 0).all()
 
 
 def test_frames_smaller_than_the_window():

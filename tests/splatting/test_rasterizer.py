@@ -51,7 +51,8 @@ def test_drawing_equals_the_dense_reference(bands):
     assert np.abs(drawing.image - image.detach().numpy()).max() < 1e-5  # float32, and exp to 1e-6
     assert np.abs(drawing.transmittance - through.detach().numpy()).max() < 1e-5
     assert np.abs(drawing.summed_depth - summed.detach().numpy()).max() < 5e-5
-    assert (drawing.median_depth == 0).any() and (drawing.median_depth > 0).any()
+    assert (drawing.median_depth == 0).any()
+    assert (drawing.median_depth > 0).any()
     np.testing.assert_allclose(drawing.median_depth, median.detach().numpy(), rtol=1e-5, atol=0)
 
 
@@ -74,7 +75,8 @@ def test_absolute_gradient_bounds_the_gradient_of_the_center():
     with Workers(1) as workers:
         drawing = draw(gaussians, camera, workers=workers, near=0.01)
         _, absolute = draw_backward(drawing, np.ones_like(drawing.image), gaussians, camera, workers=workers)
-    assert (absolute[drawing.visible] > 0).any() and (absolute[~drawing.visible] == 0).all()
+    assert (absolute[drawing.visible] > 0).any()
+    assert (absolute[~drawing.visible] == 0).all()
 
 
 def test_result_does_not_depend_on_the_number_of_threads():
@@ -94,4 +96,5 @@ def test_a_frame_without_gaussians_is_background():
     behind = gaussians.moved(offset=np.array([0, 0, 100.0]), scale=1.0)
     with Workers(1) as workers:
         drawing = draw(behind, camera, workers=workers, near=0.01, background=BACKGROUND)
-    assert (drawing.image == np.float32(BACKGROUND)).all() and (drawing.median_depth == 0).all()
+    assert (drawing.image == np.float32(BACKGROUND)).all()
+    assert (drawing.median_depth == 0).all()
