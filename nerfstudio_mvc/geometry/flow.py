@@ -14,9 +14,9 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.errors import ShapeError
-from nerfstudio_mvc.geometry.cameras import Intrinsics, intrinsics_of, largest_ray, pixels_from_rays
+from nerfstudio_mvc.geometry.cameras import Lens, lens_of, longest_ray, pixels_from_rays
 from nerfstudio_mvc.geometry.projection import NEAREST_RATIO, relative_pose
-from nerfstudio_mvc.geometry.ray_grids import RayGrid, ray_grid_of
+from nerfstudio_mvc.geometry.ray_grids import RayGrid, ray_rows
 from nerfstudio_mvc.geometry.resampling import linear_rows, linear_taps
 
 OCCLUSION_SLACK = 1.05  # relative depth; 5 % as in the released code of 3D-GP-LMVIC
@@ -63,7 +63,7 @@ class ViewPair:
     column_taps: tuple
     rotation: list[list[float]]
     translation: list[float]
-    reference: Intrinsics
+    reference: Lens
     reference_width: int
     reference_height: int
     longest_ray: float
@@ -134,22 +134,21 @@ def view_pair(
     """Prepare `land`; arguments and errors as in `flow_to_reference`."""
     inverse_depth, coverage = _inverse(depth, "depth")
     height, width = height or depth.shape[0], width or depth.shape[1]
-    reference_intrinsics = intrinsics_of(reference.camera)
     pose = relative_pose(current=current, reference=reference)
     return ViewPair(
         height=height,
         width=width,
-        rays=ray_grid_of(intrinsics_of(current.camera), current.width, current.height, height, width),
+        rays=ray_rows(current.camera, height, width),
         inverse_depth=inverse_depth,
         coverage=None if bool(coverage.all()) else coverage.to(torch.float32),
         row_taps=linear_taps(height, depth.shape[0]),
         column_taps=linear_taps(width, depth.shape[1]),
         rotation=pose[:3, :3].tolist(),
         translation=pose[:3, 3].tolist(),
-        reference=reference_intrinsics,
+        reference=lens_of(reference.camera),
         reference_width=reference.width,
         reference_height=reference.height,
-        longest_ray=largest_ray(reference_intrinsics, width=reference.width, height=reference.height),
+        longest_ray=longest_ray(reference.camera),
         reference_inverse_depth=None if reference_depth is None else _inverse(reference_depth, "reference depth")[0],
     )
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.errors import CaptureError, ShapeError
-from nerfstudio_mvc.geometry.cameras import intrinsics_of, largest_ray, pixels_from_rays
-from nerfstudio_mvc.geometry.ray_grids import ray_grid_of
+from nerfstudio_mvc.geometry.cameras import lens_of, longest_ray, pixels_from_rays
+from nerfstudio_mvc.geometry.ray_grids import ray_rows
 
 NEAREST_RATIO = 1e-4  # a point this much nearer to one camera than to the other counts as behind it
 
@@ -47,7 +47,7 @@ def unproject(depth: Tensor, *, view: View) -> Tensor:
     if depth.ndim != 2:
         raise ShapeError(f"depth has shape {tuple(depth.shape)}, expected [H, W]")
     height, width = depth.shape
-    x, y = ray_grid_of(intrinsics_of(view.camera), view.width, view.height, height, width).rows(slice(0, height))
+    x, y = ray_rows(view.camera, height, width).rows(slice(0, height))
     depth = depth.to(torch.float32)
     return torch.stack([x * depth, y * depth, depth])
 
@@ -62,11 +62,11 @@ def project(points: Tensor, *, view: View) -> tuple[Tensor, Tensor]:
         pixels: (u, v), the frame spanning 0..width and 0..height; 0 where not visible. [2, ...]
         visible: in front of the camera and inside the frame. bool [...]
     """
-    intrinsics = intrinsics_of(view.camera)
+    lens = lens_of(view.camera)
     ahead = points[2] > 0
     inverse = 1.0 / torch.where(ahead, points[2], torch.ones_like(points[2]))
     x, y = points[0] * inverse, points[1] * inverse
-    ahead &= x * x + y * y <= largest_ray(intrinsics, width=view.width, height=view.height) ** 2
-    u, v = pixels_from_rays(intrinsics, x, y)
+    ahead &= x * x + y * y <= longest_ray(view.camera) ** 2
+    u, v = pixels_from_rays(lens, x, y)
     visible = ahead & (u >= 0) & (v >= 0) & (u <= view.width) & (v <= view.height)
     return torch.where(visible, torch.stack([u, v]), 0.0), visible

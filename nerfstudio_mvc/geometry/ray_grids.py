@@ -13,16 +13,17 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.capture.views import Camera
+from colmap_io.records import Camera
 from nerfstudio_mvc.errors import ShapeError
-from nerfstudio_mvc.geometry.cameras import Intrinsics, intrinsics_of, rays_from_pixels
+from nerfstudio_mvc.geometry.cameras import rays_from_pixels
 from nerfstudio_mvc.geometry.resampling import cubic_taps
 
 NODE_STEP_PX = 8.0  # pixels of the photograph; cubic interpolation then errs by less than 1e-3 pixel on phone lenses
-CACHED_GRIDS = 32
+SMALLEST_NODE_COUNT = 65  # per axis: a small photograph bends as much over fewer pixels
+CACHED_GRIDS = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RayGrid:
     """Rays of a grid, produced row by row.
 
@@ -41,13 +42,14 @@ class RayGrid:
     def rows(self, rows: slice) -> tuple[Tensor, Tensor]:
         """x and y of the rays of these grid rows, each float32 [R, W]; NaN where a pixel has no ray."""
         first, weights = self.first_row[rows], self.row_weights[:, rows, None]
-        nodes = sum(self.nodes.index_select(1, first + tap) * weights[tap] for tap in range(4))
-        nodes = nodes.to(torch.float32)
-        columns = [self.first_column + tap for tap in range(4)]
-        value = nodes.index_select(2, columns[0]) * self.column_weights[0]
+        nodes = self.nodes.index_select(1, first) * weights[0]
         for tap in range(1, 4):
-            value += nodes.index_select(2, columns[tap]) * self.column_weights[tap]
-        return value[0], value[1]
+            nodes += self.nodes.index_select(1, first + tap) * weights[tap]
+        nodes = nodes.to(torch.float32)
+        rays = nodes.index_select(2, self.first_column) * self.column_weights[0]
+        for tap in range(1, 4):
+            rays += nodes.index_select(2, self.first_column + tap) * self.column_weights[tap]
+        return rays[0], rays[1]
 
 
 def ray_grid(camera: Camera, height: int, width: int) -> Tensor:
@@ -60,26 +62,25 @@ def ray_grid(camera: Camera, height: int, width: int) -> Tensor:
         CaptureError: a lens this geometry cannot follow.
         ShapeError: an empty grid.
     """
-    grid = ray_grid_of(intrinsics_of(camera), camera.width, camera.height, height, width)
-    return torch.stack(grid.rows(slice(0, height)), dim=-1)
+    return torch.stack(ray_rows(camera, height, width).rows(slice(0, height)), dim=-1)
 
 
 @lru_cache(maxsize=CACHED_GRIDS)
-def ray_grid_of(intrinsics: Intrinsics, photo_width: int, photo_height: int, height: int, width: int) -> RayGrid:
-    """The grid of `ray_grid`, unevaluated; kept for the cameras used last (3 MB for a photograph of 12 MP)."""
-    if min(photo_width, photo_height, height, width) < 1:
-        raise ShapeError(f"a {width}x{height} grid over a {photo_width}x{photo_height} photograph is empty")
-    node_u, column_position = _nodes(photo_width, width)
-    node_v, row_position = _nodes(photo_height, height)
+def ray_rows(camera: Camera, height: int, width: int) -> RayGrid:
+    """The grid of `ray_grid`, not yet evaluated; kept for the cameras used last (3 MB for a photograph of 12 MP)."""
+    if min(height, width) < 1:
+        raise ShapeError(f"a grid of {width}x{height} cells is empty; give at least one cell per side")
+    node_u, column_position = _nodes(camera.width, width)
+    node_v, row_position = _nodes(camera.height, height)
     grid_v, grid_u = torch.meshgrid(node_v, node_u, indexing="ij")
-    nodes = torch.stack(rays_from_pixels(intrinsics, grid_u, grid_v))
+    nodes = torch.stack(rays_from_pixels(camera, grid_u, grid_v))
     first_row, row_weights = cubic_taps(row_position, len(node_v))
     first_column, column_weights = cubic_taps(column_position, len(node_u))
     return RayGrid(nodes, first_row, row_weights, first_column, column_weights.to(torch.float32))
 
 
 def _nodes(photo_size: int, grid_size: int) -> tuple[Tensor, Tensor]:
-    count = max(4, math.ceil(photo_size / NODE_STEP_PX) + 1)
+    count = max(SMALLEST_NODE_COUNT, math.ceil(photo_size / NODE_STEP_PX) + 1)
     nodes = torch.linspace(0, photo_size, count, dtype=torch.float64)
     centers = (torch.arange(grid_size, dtype=torch.float64) + 0.5) * ((count - 1) / grid_size)
     return nodes, centers
