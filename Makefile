@@ -8,7 +8,7 @@ help: ## list the targets
 
 env: $(VENV)/.env-stamp ## make .venv with the core and the test tools (nothing to do when it is up to date)
 
-$(VENV)/.env-stamp: pyproject.toml constraints.txt tools/make_env.sh
+$(VENV)/.env-stamp: pyproject.toml constraints.txt tools/make_env.sh tools/nerfstudio_parser.txt
 	@tools/make_env.sh $(VENV) test
 
 env-nerfstudio: env ## add nerfstudio itself, for the plugin (about 3 GB)

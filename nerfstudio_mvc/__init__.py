@@ -1,4 +1,4 @@
-"""Multi-view image compression for nerfstudio captures: a folder of photographs and cameras to one `.mvc` file and back.
+"""Multi-view image compression for nerfstudio captures: photographs and cameras to one `.mvc` file and back.
 
 The public functions are resolved on first use, so importing the package loads nothing heavy.
 """

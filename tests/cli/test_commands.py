@@ -1,0 +1,160 @@
+"""The commands' outside: exit codes, what goes to stdout and what to stderr, one-line errors with a remedy."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from raw_codec import RawCodec
+from small_captures import write_nerfstudio_capture
+
+from nerfstudio_mvc import compress_capture
+from nerfstudio_mvc.cli.compress import Compress
+from nerfstudio_mvc.cli.console import format_bytes, format_seconds, format_sizes
+from nerfstudio_mvc.cli.decompress import Decompress
+from nerfstudio_mvc.cli.info import Info
+from nerfstudio_mvc.cli.main import run_command
+from nerfstudio_mvc.cli.progress_view import ProgressView, plan_line
+from nerfstudio_mvc.cli.verify import Verify
+from nerfstudio_mvc.pipeline.progress import GroupReused, Planned, StepProgress, ViewDone, Warned
+
+
+@pytest.fixture(autouse=True)
+def _keep_signal_handler():
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    capture = write_nerfstudio_capture(tmp_path / "capture")
+    compress_capture(capture, tmp_path / "a.mvc", codec=RawCodec(), depth="none", group_size=3)
+    return tmp_path / "a.mvc"
+
+
+def run(command_type, *argv: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        run_command(command_type, f"ns-mvc-{command_type.__name__.lower()}", [str(word) for word in argv])
+    return stop.value.code
+
+
+def test_info_shows_where_the_bytes_are(archive: Path, capsys) -> None:
+    assert run(Info, "--archive", archive) == 0
+    out = capsys.readouterr().out
+    assert "raw, quality 5, weights 00ff00" in out
+    assert "everything but the attached files counted" in out
+    assert run(Info, "--archive", archive, "--json") == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["file_bytes"] == archive.stat().st_size
+
+
+def test_verify_tells_damage_by_its_exit_code(archive: Path, capsys) -> None:
+    assert run(Verify, "--archive", archive) == 0
+    assert "as it was written" in capsys.readouterr().out
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"MVCG", len(content) // 8) + 1000] ^= 1
+    archive.write_bytes(content)
+    assert run(Verify, "--archive", archive, "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert not report["ok"]
+    assert report["bytes"]["damaged_views"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive at all" * 100])
+def test_not_an_archive_is_one_line_and_exit_code_1(tmp_path: Path, capsys, content: bytes) -> None:
+    (tmp_path / "x.mvc").write_bytes(content)
+    for command in (Info, Verify):
+        assert run(command, "--archive", tmp_path / "x.mvc") == 1
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("ns-mvc-")
+        assert printed.err.count("\n") == 1
+
+
+def test_missing_archive_is_one_line(tmp_path: Path, capsys) -> None:
+    for command, more in ((Info, ()), (Verify, ()), (Decompress, ("--output-dir", tmp_path / "out"))):
+        assert run(command, "--archive", tmp_path / "none.mvc", *more) == 1
+        error = capsys.readouterr().err
+        assert "none.mvc" in error
+        assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "argv"),
+    [
+        (Compress, ["--data", "x"]),
+        (Compress, ["--data", "x", "--output", "y", "--quality", "9"]),
+        (Compress, ["--data", "x", "--output", "y", "--group-size", "0"]),
+        (Compress, ["--data", "x", "--output", "y", "--depth", "stereo"]),
+        (Decompress, ["--archive", "x", "--output-dir", "y", "--image-format", "gif"]),
+        (Info, []),
+    ],
+)
+def test_wrong_command_line_is_exit_code_2(command, argv: list[str], capsys) -> None:
+    assert run(command, *argv) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_bad_capture_is_one_line_with_a_remedy(tmp_path: Path, capsys) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run(Compress, "--data", tmp_path / "empty", "--output", tmp_path / "a.mvc") == 1
+    error = capsys.readouterr().err
+    assert "empty" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "a.mvc").exists()
+
+
+def test_planned_codec_says_so(tmp_path: Path, capsys) -> None:
+    capture = write_nerfstudio_capture(tmp_path / "capture")
+    assert run(Compress, "--data", capture, "--output", tmp_path / "a.mvc", "--codec", "parahydra") == 1
+    assert "available: lmvic" in capsys.readouterr().err
+
+
+def test_interruption_is_exit_code_130(capsys) -> None:
+    class Interrupted(Info):
+        def run(self) -> int:
+            raise KeyboardInterrupt
+
+    assert run(Interrupted, "--archive", "x") == 130
+    assert capsys.readouterr().err == "ns-mvc-interrupted: interrupted\n"
+
+
+def test_first_line_says_what_will_happen() -> None:
+    plan = Planned("lmvic", "5b1e07aa", 5.0, "cpu", views=12, groups=1, sizes=((1008, 756),))
+    assert plan_line(plan) == "lmvic, quality 5: 12 views in 1 group, 1008x756, weights 5b1e07, cpu"
+
+
+def test_progress_goes_to_stderr(capsys) -> None:
+    with ProgressView("compressing") as view:
+        view.on_event(Planned("lmvic", "", 5.0, "cpu", views=2, groups=1, sizes=((8, 8),)))
+        view.on_event(StepProgress("depth prior: fit", 1, 10))
+        view.on_event(GroupReused(0, 1, 10, 100))
+        view.on_event(ViewDone(0, "a.jpg", 10, 100))
+        view.on_event(Warned("[bold]brackets stay[/bold]"))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "[bold]brackets stay[/bold]" in printed.err
+
+
+def test_numbers_carry_units() -> None:
+    assert [format_bytes(count) for count in (0, 812, 999, 1000, 12_345, 999_960, 1_250_000)] == [
+        "0 B",
+        "812 B",
+        "999 B",
+        "1.0 kB",
+        "12.3 kB",
+        "1.0 MB",
+        "1.2 MB",
+    ]
+    assert [format_seconds(seconds) for seconds in (0.04, 59.97, 125, 4800)] == [
+        "0.0 s",
+        "1 min 00 s",
+        "2 min 05 s",
+        "1 h 20 min",
+    ]
+    assert format_sizes([(8, 4), (4, 8)]) == "8x4, 4x8"
+    assert re.fullmatch(r"1x1, 2x2, 3x3 and 2 other sizes", format_sizes([(n, n) for n in range(1, 6)]))

@@ -1,0 +1,67 @@
+"""Restored folders are read by nerfstudio's own dataparser, to the same cameras as the originals."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from raw_codec import RawCodec
+
+from nerfstudio_mvc import compress_capture, decompress_archive
+
+SAMPLE = Path(__file__).parent.parent / "examples" / "data" / "nerfstudio"
+PARSER_PACKAGES = Path(sys.prefix) / "nerfstudio-parser"  # tools/make_env.sh puts them there
+
+pytestmark = [
+    pytest.mark.nerfstudio,
+    pytest.mark.skipif(
+        find_spec("nerfstudio") is None and not PARSER_PACKAGES.is_dir(), reason="nerfstudio is not installed"
+    ),
+]
+
+
+def parse(*folders: Path) -> list[dict]:
+    environment = dict(os.environ)
+    if find_spec("nerfstudio") is None:
+        environment["PYTHONPATH"] = str(PARSER_PACKAGES)
+    run = subprocess.run(
+        [sys.executable, Path(__file__).with_name("parse_with_nerfstudio.py"), *folders],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.strip().splitlines()[-1])
+
+
+def camera_distances(parsed: dict) -> np.ndarray:
+    """Distances of all camera centres from each other, in units of the capture: free of the parser's own frame."""
+    centers = np.array(parsed["camera_to_worlds"])[:, :, 3] / parsed["scale"]
+    return np.linalg.norm(centers[:, None] - centers[None], axis=-1)
+
+
+def test_restored_folders_parse_to_the_cameras_of_the_original(tmp_path: Path) -> None:
+    lean, bare = tmp_path / "lean", tmp_path / "bare"
+    compress_capture(SAMPLE, tmp_path / "lean.mvc", codec=RawCodec(), depth="none")
+    decompress_archive(tmp_path / "lean.mvc", lean, codec=RawCodec())
+    compress_capture(SAMPLE, tmp_path / "bare.mvc", codec=RawCodec(), depth="none", attachments="none")
+    decompress_archive(tmp_path / "bare.mvc", bare, codec=RawCodec(), image_format="png")
+    original, restored, remade = parse(SAMPLE, lean, bare)
+
+    assert restored == original
+    assert len(restored["images"]) == 8
+    assert not restored["missing"]
+
+    # The second folder's transforms.json was made from the stored cameras, in COLMAP's own world.
+    assert [Path(name).stem for name in remade["images"]] == [Path(name).stem for name in original["images"]]
+    assert not remade["missing"]
+    for key in ("sizes", "intrinsics", "distortion"):
+        np.testing.assert_array_equal(remade[key], original[key])
+    np.testing.assert_allclose(camera_distances(remade), camera_distances(original), rtol=1e-4, atol=1e-5)  # float32
