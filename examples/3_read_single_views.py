@@ -15,17 +15,14 @@ def main(archive: str) -> None:
     """List the views, decode two of them, save one."""
     with open_archive(archive) as opened:
         for view in opened.views:
-            focal_px = view.camera.params[0]
-            print(
-                f"{view.name}  {view.width}x{view.height}  focal length {focal_px:.0f} px  centre {view.center.round(2)}"
-            )
+            print(f"{view.name}  {view.width}x{view.height}  {view.camera.model}  centre {view.center.round(2)}")
 
         first, last = opened.views[0].name, opened.views[-1].name
         pixels = opened.read_view(first)  # uint8 [H, W, 3]; decodes no more of its group than it needs
         print(f"{first}: mean colour {pixels.mean((0, 1)).round(1)}")
 
-        Image.fromarray(opened.read_view(last)).save("view.png")
-        print(f"{last} is now view.png")
+        Image.fromarray(opened.read_view(last)).save("out/view.png")
+        print(f"{last} is now out/view.png")
 
 
 if __name__ == "__main__":
