@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help env env-nerfstudio demo test lint bench
 VENV := .venv
+CAPTURES ?= examples/data/nerfstudio
 BIN := $(VENV)/bin
 
 help: ## list the targets
@@ -23,5 +24,5 @@ test: env ## run the tests
 lint: env ## ruff: style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-bench: env ## rate and quality of this codec on the sample capture, beside JPEG, WebP and AVIF
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/bench.py
+bench: env ## rate and quality of this codec on CAPTURES, beside JPEG, WebP and AVIF
+	@$(BIN)/python tools/bench.py $(CAPTURES)

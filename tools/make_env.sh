@@ -22,7 +22,7 @@ fi
 
 [ -x "$folder/bin/python" ] || { echo "making $folder"; "$python" -m venv "$folder"; }
 echo "installing nerfstudio_mvc[$extras] into $folder (the first time this fetches several hundred MB)"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]"
+PYTHONWARNINGS=ignore "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]"
 # nerfstudio's dataparser reads what we restore; pip would bring 3 GB with it.
 if [[ ",$extras," == *,test,* ]] && [ ! -d "$folder/nerfstudio-parser" ]; then
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
