@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -49,7 +51,8 @@ def ms_ssim_index(x: Tensor, x_hat: Tensor, *, peak: float = 1.0) -> Tensor:
 
     Wang, Simoncelli, Bovik, "Multi-scale structural similarity for image quality assessment", 2003, Eq. 7, with a
     Gaussian window of 11 pixels, sigma 1.5, applied where it fits inside the picture. Between scales 2 x 2 pixels are
-    averaged, at an odd border those that exist. Negative structure counts as 0, so that the weights can be exponents.
+    averaged, at an odd border those that exist (some implementations pad with zeros there: the third decimal of odd
+    sizes differs). Negative structure counts as 0, so that the weights can be exponents.
 
     Args:
         x, x_hat: 0..peak. [B, C, H, W], both sides at least `SMALLEST_SIDE`.
@@ -93,9 +96,17 @@ def _similarity(x: Tensor, x_hat: Tensor, peak: float) -> tuple[Tensor, Tensor]:
 
 
 def _blur(image: Tensor) -> Tensor:
-    position = torch.arange(WINDOW_SIZE, dtype=image.dtype, device=image.device) - WINDOW_SIZE // 2
-    window = torch.exp(-(position**2) / (2 * WINDOW_SIGMA**2))
-    window = window / window.sum()
-    planes = image.reshape(-1, 1, *image.shape[2:])
-    planes = F.conv2d(F.conv2d(planes, window.view(1, 1, 1, -1)), window.view(1, 1, -1, 1))
-    return planes.reshape(*image.shape[:2], *planes.shape[2:])
+    # Shifted sums: a convolution of one channel takes torch ten times as long on the CPU.
+    return _blur_along(_blur_along(image, 3), 2)
+
+
+def _blur_along(image: Tensor, dim: int) -> Tensor:
+    half = WINDOW_SIZE // 2
+    weights = [math.exp(-(offset**2) / (2 * WINDOW_SIGMA**2)) for offset in range(-half, 1)]
+    total = 2 * sum(weights) - weights[half]
+    length = image.shape[dim] - 2 * half
+    blurred = image.narrow(dim, half, length) * (weights[half] / total)
+    for tap in range(half):
+        pair = image.narrow(dim, tap, length) + image.narrow(dim, 2 * half - tap, length)
+        blurred.add_(pair, alpha=weights[tap] / total)
+    return blurred
