@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +73,7 @@ def print_table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), ri
 
 
 def print_json(value: Any) -> None:
-    """Print dataclasses, paths and plain values to stdout as one JSON document."""
+    """Print dataclasses, paths and plain values to stdout as one JSON document; infinite numbers become null."""
     print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
 
 
@@ -83,4 +84,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no infinity
     return str(value) if isinstance(value, Path) else value

@@ -115,8 +115,8 @@ def _compare(name: str, pixels: np.ndarray, original: np.ndarray) -> ViewQuality
             f"{pixels.shape[1]}x{pixels.shape[0]} in the archive: give the folder the archive was made from"
         )
     try:
-        similarity = ms_ssim(pixels, original)
+        similarity = ms_ssim(original, pixels)
     except ShapeError:
         similarity = None
     height, width = pixels.shape[:2]
-    return ViewQuality(name=name, width=width, height=height, psnr_db=psnr_db(pixels, original), ms_ssim=similarity)
+    return ViewQuality(name=name, width=width, height=height, psnr_db=psnr_db(original, pixels), ms_ssim=similarity)

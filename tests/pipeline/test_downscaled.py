@@ -1,0 +1,35 @@
+"""Smaller copies get the names and sizes nerfstudio gives them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from colmap_io.records import Camera
+from nerfstudio_mvc.archive.attachments import DownscaledFolder
+from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink
+
+
+def view(name: str, view_idx: int = 0) -> View:
+    return View(view_idx, name, None, 8, 6, Camera(1, "PINHOLE", 8, 6, (1.0,) * 4), np.eye(4))
+
+
+def folder(suffix: str = "", view_idxs: tuple[int, ...] | None = None) -> DownscaledFolder:
+    return DownscaledFolder("images_4", "images", 4, suffix, view_idxs, 0)
+
+
+def test_names() -> None:
+    assert downscaled_name(folder(), view("images/left/a.jpg")) == "images_4/left/a.jpg"
+    assert downscaled_name(folder(".png"), view("images/a.jpg")) == "images_4/a.png"
+    assert downscaled_name(folder(), view("photos/a.jpg")) is None
+    assert downscaled_name(folder(view_idxs=(1,)), view("images/a.jpg", 0)) is None
+    assert downscaled_name(folder(view_idxs=(1,)), view("images/a.jpg", 1)) == "images_4/a.jpg"
+
+
+def test_sizes_are_rounded_down_and_never_zero() -> None:
+    assert shrink(np.zeros((851, 1280, 3), np.uint8), 2).shape == (425, 640, 3)
+    assert shrink(np.zeros((3, 5, 3), np.uint8), 8).shape == (1, 1, 3)
+
+
+def test_flat_stays_flat() -> None:
+    assert set(np.unique(shrink(np.full((64, 48, 3), 77, np.uint8), 4))) == {77}
