@@ -34,7 +34,7 @@ def splat_depth(depth: Tensor, *, reference: View, current: View, height: int, w
     if height < 1 or width < 1:
         raise ShapeError(f"cannot splat depth onto a grid of {width}x{height} cells; give at least one cell per side")
     pair = view_pair(depth, current=reference, reference=current, reference_depth=None)
-    nearest = torch.full((height * width,), torch.inf)
+    nearest = torch.full((height * width,), torch.inf, device=depth.device)
     for band in bands(pair.height, pair.width):
         landing = land(pair, band)
         column = ((landing.x[landing.valid] + 1) * (width / 2)).long().clamp(0, width - 1)

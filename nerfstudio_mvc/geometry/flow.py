@@ -86,7 +86,8 @@ def flow_to_reference(
     not valid.
 
     Args:
-        depth: z-depth of the current view on a grid of any resolution; cells <= 0 or not finite have none. [h, w]
+        depth: z-depth of the current view on a grid of any resolution; cells <= 0 or not finite have none. The
+            result lies on its device. [h, w]
         current, reference: views of any sizes and lenses.
         reference_depth: z-depth of the reference view on any grid; where given, hidden content is not valid. [hr, wr]
         height, width: grid of the result, that of `depth` when left out; inverse depth is interpolated bilinearly.
@@ -108,13 +109,14 @@ def flow_to_reference(
         max(1, round(reference.height * rows / current.height)),
         max(1, round(reference.width * columns / current.width)),
     )
-    flow = torch.empty(2, rows, columns)
-    valid = torch.empty(rows, columns, dtype=torch.bool)
-    z_reference = torch.empty(rows, columns)
-    column_centers = torch.arange(columns) + 0.5
+    device = depth.device
+    flow = torch.empty(2, rows, columns, device=device)
+    valid = torch.empty(rows, columns, dtype=torch.bool, device=device)
+    z_reference = torch.empty(rows, columns, device=device)
+    column_centers = torch.arange(columns, device=device) + 0.5
     for band in bands(rows, columns):
         landing = land(pair, band)
-        row_centers = torch.arange(band.start, band.stop)[:, None] + 0.5
+        row_centers = torch.arange(band.start, band.stop, device=device)[:, None] + 0.5
         valid[band] = landing.valid
         z_reference[band] = landing.z
         flow[0, band] = torch.where(landing.valid, (landing.x + 1) * (reference_size[1] / 2) - column_centers, 0.0)
@@ -132,17 +134,23 @@ def view_pair(
     width: int | None = None,
 ) -> ViewPair:
     """Prepare `land`; arguments and errors as in `flow_to_reference`."""
+    for view in (current, reference):
+        if (view.width, view.height) != (view.camera.width, view.camera.height):
+            raise ShapeError(
+                f"view {view.name!r} has {view.width}x{view.height} pixels, its camera "
+                f"{view.camera.width}x{view.camera.height}; scale the camera first, see resize_view"
+            )
     inverse_depth, coverage = _inverse(depth, "depth")
     height, width = height or depth.shape[0], width or depth.shape[1]
     pose = relative_pose(current=current, reference=reference)
     return ViewPair(
         height=height,
         width=width,
-        rays=ray_rows(current.camera, height, width),
+        rays=ray_rows(current.camera, height, width).to(depth.device),
         inverse_depth=inverse_depth,
         coverage=None if bool(coverage.all()) else coverage.to(torch.float32),
-        row_taps=linear_taps(height, depth.shape[0]),
-        column_taps=linear_taps(width, depth.shape[1]),
+        row_taps=linear_taps(height, depth.shape[0], depth.device),
+        column_taps=linear_taps(width, depth.shape[1], depth.device),
         rotation=pose[:3, :3].tolist(),
         translation=pose[:3, 3].tolist(),
         reference=lens_of(reference.camera),
@@ -203,5 +211,7 @@ def _inverse(depth: Tensor, what: str) -> tuple[Tensor, Tensor]:
     if depth.ndim != 2 or 0 in depth.shape:
         raise ShapeError(f"{what} has shape {tuple(depth.shape)}, expected [h, w] with at least one cell")
     depth = depth.to(torch.float32)
-    present = (depth > 0) & torch.isfinite(depth)
-    return torch.where(present, 1.0 / torch.where(present, depth, 1.0), 0.0), present
+    inverse = 1.0 / depth
+    # An inverse of 0 or infinity is a depth outside the range of float32.
+    present = (inverse > 0) & torch.isfinite(inverse)
+    return torch.where(present, inverse, 0.0), present

@@ -47,7 +47,7 @@ def unproject(depth: Tensor, *, view: View) -> Tensor:
     if depth.ndim != 2:
         raise ShapeError(f"depth has shape {tuple(depth.shape)}, expected [H, W]")
     height, width = depth.shape
-    x, y = ray_rows(view.camera, height, width).rows(slice(0, height))
+    x, y = ray_rows(view.camera, height, width).to(depth.device).rows(slice(0, height))
     depth = depth.to(torch.float32)
     return torch.stack([x * depth, y * depth, depth])
 

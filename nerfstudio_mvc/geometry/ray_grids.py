@@ -7,7 +7,7 @@ the inversion itself is `cameras`'.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import torch
@@ -38,6 +38,10 @@ class RayGrid:
     row_weights: Tensor
     first_column: Tensor
     column_weights: Tensor
+
+    def to(self, device: torch.device) -> RayGrid:
+        """The same grid with its tensors on `device`."""
+        return RayGrid(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     def rows(self, rows: slice) -> tuple[Tensor, Tensor]:
         """x and y of the rays of these grid rows, each float32 [R, W]; NaN where a pixel has no ray."""

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 
-def linear_taps(out_size: int, in_size: int) -> tuple[Tensor, Tensor, Tensor]:
+def linear_taps(out_size: int, in_size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Bilinear resampling along one axis, cell centres at + 0.5, the border value kept outside the outermost centres.
 
     Returns:
         first, second: cells mixed for each output cell. int64 [out_size]
         weight: share of `second`. float32 [out_size]
     """
-    position = (torch.arange(out_size, dtype=torch.float64) + 0.5) * (in_size / out_size) - 0.5
+    position = (torch.arange(out_size, dtype=torch.float64, device=device) + 0.5) * (in_size / out_size) - 0.5
     position = position.clamp(0, in_size - 1)
     first = position.floor().long()
     return first, (first + 1).clamp_max(in_size - 1), (position - first).float()

@@ -32,9 +32,10 @@ def warp(image: Tensor, field: FlowField, *, interpolation: Interpolation = "bil
     """
     _check_image(image)
     rows, columns = field.valid.shape
+    device = field.flow.device
     reference_rows, reference_columns = field.reference_size
-    x = (field.flow[0] + (torch.arange(columns) + 0.5)) * (2.0 / reference_columns) - 1.0
-    y = (field.flow[1] + (torch.arange(rows)[:, None] + 0.5)) * (2.0 / reference_rows) - 1.0
+    x = (field.flow[0] + (torch.arange(columns, device=device) + 0.5)) * (2.0 / reference_columns) - 1.0
+    y = (field.flow[1] + (torch.arange(rows, device=device)[:, None] + 0.5)) * (2.0 / reference_rows) - 1.0
     return sample(image.to(torch.float32), x, y, field.valid, interpolation)
 
 
@@ -52,7 +53,7 @@ def warp_view(
     """The reference photograph as the current camera would see it, in one pass over bands of rows.
 
     Args:
-        reference_pixels: the reference photograph (or any map over it). [C, Hr, Wr]
+        reference_pixels: the reference photograph (or any map over it), on the device of the depths. [C, Hr, Wr]
         depth: z-depth of the current view, any resolution; cells <= 0 have none. [h, w]
         reference_depth: z-depth of the reference view, for occlusion; None: nothing is hidden. [hr, wr]
         current, reference: views; the result has the size of `current`.
@@ -75,8 +76,8 @@ def warp_view(
         width=current.width,
     )
     image = reference_pixels.to(torch.float32).contiguous()
-    warped = torch.empty(image.shape[0], current.height, current.width)
-    valid = torch.empty(1, current.height, current.width)
+    warped = torch.empty(image.shape[0], current.height, current.width, device=image.device)
+    valid = torch.empty(1, current.height, current.width, device=image.device)
     for band in bands(current.height, current.width, band_pixels):
         landing = land(pair, band)
         warped[:, band] = sample(image, landing.x, landing.y, landing.valid, interpolation)

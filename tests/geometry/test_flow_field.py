@@ -1,9 +1,11 @@
 """Flow between two distorted views of different size: against a loop over pixels, and its axioms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from reference.flow_loop import landing_loop
+from reference.flow_loop import distort, landing_loop
 from reference.lenses import LENSES, view
 from reference.plane_scene import pose, render
 
@@ -113,6 +115,33 @@ def test_missing_depth_is_not_mixed_in():
     assert torch.allclose(holes.flow[:, holes.valid], whole.flow[:, holes.valid], atol=1e-3)
 
 
+@pytest.mark.parametrize("value", [0.0, -0.0, -3.0, float("nan"), float("inf"), -float("inf"), 1e-45, 3e38])
+def test_any_depth_value_gives_a_finite_field(value):
+    current, reference = views()
+    depth = torch.full((6, 8), 4.0)
+    depth[2:4, 3:5] = value
+    field = flow_to_reference(depth, current=current, reference=reference, reference_depth=depth, height=48, width=64)
+    assert torch.isfinite(field.flow).all()
+    assert torch.isfinite(field.z_reference).all()
+    assert field.valid.any()
+    if not 0 < value < 4e38 or value == 1e-45:
+        assert not field.valid[20:28, 28:36].any()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_device_hardly_matters():
+    current, reference = views()
+    depth = plane_depth(CURRENT, 6, 8)
+    arguments = {"current": current, "reference": reference, "height": 48, "width": 64}
+    here = flow_to_reference(depth, **arguments)
+    there = flow_to_reference(depth.cuda(), **arguments)
+    assert there.flow.is_cuda
+    both = here.valid & there.valid.cpu()
+    assert (here.valid != there.valid.cpu()).sum() <= 4  # the frame's border may fall either way
+    assert (here.flow - there.flow.cpu())[:, both].abs().max() < 1e-3
+
+
 def test_hidden_content_is_not_valid():
     here = view((50, 50, 32, 24), 64, 48, None, "PINHOLE")
     depth = torch.full((48, 64), 4.0)
@@ -165,8 +194,6 @@ def test_scale_of_the_world_does_not_matter():
 
 def test_ray_grid_is_exact_between_its_nodes():
     rays = ray_grid(views()[1].camera, 70, 90).double().numpy()
-    from reference.flow_loop import distort
-
     u, v = distort(REFERENCE[0], rays[..., 0], rays[..., 1])
     assert np.abs(u - (np.arange(90) + 0.5)).max() < 1e-3
     assert np.abs(v - (np.arange(70)[:, None] + 0.5)).max() < 1e-3
@@ -199,6 +226,12 @@ def test_arguments_are_left_alone_and_misfits_refused():
         flow_to_reference(depth[None], current=current, reference=reference)
     with pytest.raises(ShapeError, match="reference depth has shape"):
         flow_to_reference(depth, current=current, reference=reference, reference_depth=depth[0])
+    other_size = replace(current, width=50)
+    with pytest.raises(ShapeError, match="has 50x48 pixels, its camera 64x48"):
+        flow_to_reference(depth, current=other_size, reference=reference)
+    unknown = view((60, 60, 32, 24, 1, 1), 64, 48, model="EUCM")
+    with pytest.raises(CaptureError, match=r"EUCM.*estimate it again"):
+        flow_to_reference(depth, current=unknown, reference=reference)
     singular = view(*CURRENT[:3], np.zeros((4, 4)), name="broken.jpg")
     with pytest.raises(CaptureError, match=r"broken\.jpg"):
         flow_to_reference(depth, current=singular, reference=reference)
