@@ -1,4 +1,4 @@
-"""Entry names, field names, versions and limits of an `.mvc` file: the only place that spells them (FORMAT.md explains them).
+"""Entry names, versions and limits of an `.mvc` file: the only place that spells them (FORMAT.md explains them).
 
 Nothing here reads or writes; every other module of `archive/` takes its constants from this one.
 """
@@ -13,6 +13,7 @@ CODEC_PARAHYDRA = "parahydra"
 
 MANIFEST_ENTRY = "manifest.json"
 CAMERAS_ENTRY = "cameras.bin"
+ATTACHMENTS_PREFIX = "attachments/"
 ATTACHMENTS_ENTRY = "attachments/pack.bin"
 GROUP_ENTRY_PATTERN = "groups/{:05d}.mvg"
 LARGE_FILE_ENTRY_PATTERN = "attachments/{:05d}.xz"
@@ -35,11 +36,13 @@ MAX_CAMERA_PARAMETERS = 64
 MAX_MANIFEST_BYTES = 64 << 20
 MAX_CAMERAS_BYTES = 64 << 20
 MAX_ATTACHMENT_FILES = 1_000_000
-MAX_PACK_BYTES = 1 << 30
+MAX_PACK_BYTES = 512 << 20
 """Unpacked size of everything in the solid pack together."""
-MAX_LARGE_FILE_BYTES = 16 << 30
+MAX_LARGE_FILE_BYTES = 4 << 30
 LARGE_FILE_BYTES = 32 << 20
 """Files from this size on are stored one by one, outside the solid pack."""
+FILLED_PACK_BYTES = 192 << 20
+"""Nor do files go into the solid pack once it holds this much."""
 MAX_EXPANSION = 20_000
 """No compressed stream may unpack to more than this many times its size (plus 64 KiB)."""
 LZMA_MEMORY_LIMIT = 192 << 20

@@ -5,14 +5,27 @@ It returns named byte strings and views; decoding them is the codec's business, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+from zlib import crc32
 
-from nerfstudio_mvc.archive.manifest import Manifest
+from nerfstudio_mvc.archive import layout
+from nerfstudio_mvc.archive.archived_paths import check_path
+from nerfstudio_mvc.archive.camera_table import decode_cameras, views_of_table
+from nerfstudio_mvc.archive.container import Container
+from nerfstudio_mvc.archive.group_entry import PREFIX, GroupHeader, cut_strings, decode_header, header_length
+from nerfstudio_mvc.archive.image_metadata import read_metadata
+from nerfstudio_mvc.archive.large_files import read_large_file
+from nerfstudio_mvc.archive.manifest import Manifest, decode_manifest
+from nerfstudio_mvc.archive.packing import KIND_FILE, KIND_LARGE_FILE, PackReader
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from nerfstudio_mvc.capture.image_files import ImageMetadata
 
 
 class DamagedGroupError(ArchiveError):
@@ -36,16 +49,28 @@ class ArchiveReader:
         path: the file.
 
     Attributes:
+        path: the file.
         manifest: everything the file says about itself.
+        container: the ZIP around it.
 
     Raises:
         ArchiveError: not an `.mvc`, truncated, of another version, or its manifest does not hold together.
     """
 
-    manifest: Manifest
-
     def __init__(self, path: Path) -> None:
-        raise NotImplementedError
+        self.path = Path(path)
+        self.container = Container(self.path)
+        try:
+            if layout.MANIFEST_ENTRY not in self.container:
+                raise ArchiveError(f"{self.path} is a ZIP but no .mvc archive: it has no {layout.MANIFEST_ENTRY}.")
+            data = self.container.read(layout.MANIFEST_ENTRY, limit=layout.MAX_MANIFEST_BYTES)
+            self.manifest: Manifest = decode_manifest(data, what=str(self.path))
+            for needed in [layout.CAMERAS_ENTRY, *map(layout.group_entry, range(len(self.manifest.groups)))]:
+                if needed not in self.container:
+                    raise self.container.damaged(f'entry "{needed}" is missing')
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> ArchiveReader:
         return self
@@ -54,11 +79,34 @@ class ArchiveReader:
         self.close()
 
     def close(self) -> None:
-        raise NotImplementedError
+        """Close the file."""
+        self.container.close()
 
     def views(self) -> tuple[View, ...]:
-        """The views in capture order; cameras bit for bit as written, `image_path` None."""
-        raise NotImplementedError
+        """The views in capture order; cameras bit for bit as written, `image_path` None.
+
+        Raises:
+            ArchiveError: the cameras are damaged.
+        """
+        data = self.container.read(layout.CAMERAS_ENTRY, limit=layout.MAX_CAMERAS_BYTES)
+        what = f"{self.path}, {layout.CAMERAS_ENTRY}"
+        table = decode_cameras(data, view_count=len(self.manifest.views), what=what)
+        return views_of_table(table, self.manifest.views)
+
+    def group_header(self, group_idx: int) -> GroupHeader:
+        """Names and lengths of the strings of a group; their bytes are not read.
+
+        Raises:
+            DamagedGroupError: the header is damaged, and with it the whole group.
+        """
+        name, what = layout.group_entry(group_idx), self._what(group_idx)
+        try:
+            length = header_length(self.container.read_unchecked(name, first_bytes=PREFIX.size), what=what)
+            header = decode_header(self.container.read_unchecked(name, first_bytes=length), what=what)
+            self._check_header(header, group_idx)
+        except ArchiveError as error:
+            raise self._lost(group_idx, str(error)) from error
+        return header
 
     def read_group(self, group_idx: int) -> CodedGroup:
         """The strings of one group.
@@ -66,16 +114,116 @@ class ArchiveReader:
         Raises:
             DamagedGroupError: a checksum does not agree; says which views are lost and carries the others.
         """
-        raise NotImplementedError
+        header = self.group_header(group_idx)
+        name = layout.group_entry(group_idx)
+        data = self.container.read_unchecked(name)
+        group, damage = cut_strings(data, header)
+        if damage is not None:
+            view_idx = header.views[damage.view_position].view_idx
+            computed = "cut off" if damage.computed is None else f"computed {damage.computed:04x}"
+            detail = (
+                f'{self.path}: view {view_idx} "{self.manifest.views[view_idx].name}", substream "{damage.name}": '
+                f"checksum mismatch (stored {damage.stored:04x}, {computed})."
+            )
+            raise self._lost(group_idx, detail, intact=group)
+        if len(data) != header.header_bytes + header.payload_bytes or crc32(data) != self.container.crc(name):
+            raise self._lost(group_idx, f"{self._what(group_idx)}: checksum of the whole group mismatches.")
+        return group
 
     def pixel_checks(self, group_idx: int) -> dict[int, int]:
         """view_idx -> `integrity.pixel_check` of the pixels the encoder saw its decoder make."""
-        raise NotImplementedError
+        return {view.view_idx: view.pixel_check for view in self.group_header(group_idx).views}
 
     def read_attachments(self) -> Iterator[tuple[str, bytes]]:
-        """(POSIX path relative to the capture folder, bytes) of every attached file, checked against its SHA-256."""
-        raise NotImplementedError
+        """(POSIX path relative to the capture folder, bytes) of every attached file, checked against its SHA-256.
 
-    def read_image_metadata(self) -> dict[int, Any]:
-        """view_idx -> `capture.image_files.ImageMetadata`; empty when the archive carries none."""
-        raise NotImplementedError
+        Raises:
+            ArchiveError: damaged; files before the damage have been handed out.
+        """
+        pack = self._pack()
+        if pack is None:
+            return
+        for item in pack.items():
+            if item.kind == KIND_FILE:
+                yield item.path, item.data
+        for line in pack.lines:
+            if line.kind == KIND_LARGE_FILE:
+                yield line.path, read_large_file(self.container, line)
+
+    def attachment_sizes(self) -> dict[str, int]:
+        """Bytes of every attached file as it was on disk, by path; the pack is unpacked for it.
+
+        Raises:
+            ArchiveError: the pack is damaged.
+        """
+        pack = self._pack()
+        lines = () if pack is None else pack.lines
+        return {line.path: line.size for line in lines if line.kind in (KIND_FILE, KIND_LARGE_FILE)}
+
+    def read_image_metadata(self) -> dict[int, ImageMetadata]:
+        """What the image files held besides pixels, by view_idx; empty when the archive carries none.
+
+        Raises:
+            ArchiveError: damaged.
+        """
+        pack = self._pack()
+        if pack is None:
+            return {}
+        items = [item for item in pack.items() if item.kind != KIND_FILE]
+        return read_metadata(items, view_count=len(self.manifest.views), what=str(self.path))
+
+    def _pack(self) -> PackReader | None:
+        if layout.ATTACHMENTS_ENTRY not in self.container:
+            if self.manifest.attached_files:
+                raise self.container.damaged("its attached files are missing")
+            return None
+        data = self.container.read(layout.ATTACHMENTS_ENTRY, limit=layout.MAX_PACK_BYTES)
+        pack = PackReader(data, what=f"{self.path}, {layout.ATTACHMENTS_ENTRY}")
+        self._check_paths([line.path for line in pack.lines if line.kind in (KIND_FILE, KIND_LARGE_FILE)])
+        return pack
+
+    def _check_paths(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            problem = check_path(path)
+            if problem:
+                raise self.container.damaged(f'attached file "{path!r:.80}" has a path that is {problem}')
+        taken = {*paths, *(view.name for view in self.manifest.views)}
+        if len(taken) != len(paths) + len(self.manifest.views) or len(paths) != self.manifest.attached_files:
+            raise self.container.damaged("its list of attached files repeats itself or disagrees with the manifest")
+
+    def _check_header(self, header: GroupHeader, group_idx: int) -> None:
+        order = tuple(view.view_idx for view in header.views)
+        if header.group_idx != group_idx or order != self.manifest.groups[group_idx]:
+            raise ArchiveError(f"{self._what(group_idx)} holds other views than the manifest says.")
+
+    def _what(self, group_idx: int) -> str:
+        return f"{self.path}, group {group_idx}"
+
+    def _lost(self, group_idx: int, detail: str, *, intact: CodedGroup | None = None) -> DamagedGroupError:
+        order = self.manifest.groups[group_idx]
+        lost = order[len(intact.views) :] if intact else order
+        part = f"the rest of group {group_idx}" if intact and intact.views else f"all of group {group_idx}"
+        noun, verb = ("View", "is") if len(lost) == 1 else ("Views", "are")
+        message = (
+            f"{detail} {noun} {_ranges(lost)}, {part}, {verb} lost; all others decode: "
+            f"ns-mvc-decompress --archive {self.path.name} --output-dir out --skip-damaged"
+        )
+        return DamagedGroupError(message, intact=intact or CodedGroup(group_idx, ()), lost_view_idxs=lost)
+
+    @cached_property
+    def case_collisions(self) -> tuple[str, ...]:
+        """Views and attached files whose names differ only in case: some file systems keep one of each."""
+        seen: dict[str, str] = {}
+        names = [*(view.name for view in self.manifest.views), *self.attachment_sizes()]
+        return tuple(name for name in names if seen.setdefault(name.casefold(), name) != name)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """12, 13, 14, 20 as "12-14, 20"."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{first}-{last}" if first < last else str(first) for first, last in runs)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.manifest import Manifest
+from nerfstudio_mvc.archive.reader import ArchiveReader
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class ArchiveSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON values."""
-        raise NotImplementedError
+        return asdict(self)
 
 
 def summarize(path: Path) -> ArchiveSummary:
@@ -53,4 +56,32 @@ def summarize(path: Path) -> ArchiveSummary:
     Raises:
         ArchiveError: see `reader.ArchiveReader`.
     """
-    raise NotImplementedError
+    substream_bytes: Counter[str] = Counter()
+    with ArchiveReader(path) as reader:
+        manifest, container = reader.manifest, reader.container
+        for group_idx in range(len(manifest.groups)):
+            for view in reader.group_header(group_idx).views:
+                for string in view.strings:
+                    substream_bytes[string.name] += string.payload_bytes
+        attached = [name for name in container.names if name.startswith(layout.ATTACHMENTS_PREFIX)]
+        attachment_bytes = sum(container.stored_bytes(name) + container.record_bytes(name) for name in attached)
+        camera_bytes = container.stored_bytes(layout.CAMERAS_ENTRY)
+        file_bytes = container.file_bytes
+    depth_bytes = sum(size for name, size in substream_bytes.items() if name.startswith(layout.DEPTH_PREFIX))
+    image_bytes = substream_bytes.total() - depth_bytes
+    return ArchiveSummary(
+        archive=str(path),
+        manifest=manifest,
+        file_bytes=file_bytes,
+        image_bytes=image_bytes,
+        depth_bytes=depth_bytes,
+        camera_bytes=camera_bytes,
+        attachment_bytes=attachment_bytes,
+        container_bytes=file_bytes - image_bytes - depth_bytes - camera_bytes - attachment_bytes,
+        attached_bytes=manifest.attached_bytes,
+        source_bytes=manifest.source_bytes,
+        pixels=manifest.pixels,
+        bpp=8 * (file_bytes - attachment_bytes) / manifest.pixels,
+        substream_bytes=dict(sorted(substream_bytes.items())),
+        group_sizes=tuple(len(group) for group in manifest.groups),
+    )

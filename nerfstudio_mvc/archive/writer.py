@@ -5,15 +5,35 @@ What goes into the groups is the codec's business, which files are carried along
 
 from __future__ import annotations
 
+import json
+import os
+import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nerfstudio_mvc.archive.attachments import AttachmentPlan
-from nerfstudio_mvc.archive.integrity import VerifyReport
+from nerfstudio_mvc.archive import layout
+from nerfstudio_mvc.archive.attachments import AttachmentPlan, read_attached
+from nerfstudio_mvc.archive.camera_table import decode_cameras, encode_cameras, views_of_table
+from nerfstudio_mvc.archive.container import CHUNK_BYTES, new_entry
+from nerfstudio_mvc.archive.group_entry import cut_strings, decode_header, encode_group
+from nerfstudio_mvc.archive.image_metadata import metadata_items
+from nerfstudio_mvc.archive.integrity import VerifyReport, verify
+from nerfstudio_mvc.archive.large_files import write_large_file
+from nerfstudio_mvc.archive.manifest import Manifest, ViewEntry, encode_manifest
+from nerfstudio_mvc.archive.packing import KIND_FILE, Item, pack
+from nerfstudio_mvc.archive.work_folder import WorkFolder, writing
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.coded import CodedGroup
+from nerfstudio_mvc.errors import ArchiveError, CaptureError, OutputError, ShapeError
+
+if TYPE_CHECKING:
+    from nerfstudio_mvc.capture.image_files import ImageMetadata
+
+ASSEMBLED_NAME = "assembled.zip"
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,7 @@ class ArchiveWriter:
     Raises:
         OutputError: the target exists, another run is writing it, the work folder belongs to other inputs or
             settings (with `resume`), or the disk is full.
+        CaptureError: a pose or camera cannot be stored, or a photograph cannot be read.
     """
 
     def __init__(
@@ -74,36 +95,236 @@ class ArchiveWriter:
         resume: bool = False,
         force: bool = False,
     ) -> None:
-        self.views: tuple[View, ...] = tuple(views)
-        raise NotImplementedError
+        self.path = Path(path)
+        self._force = force
+        self._check_target()
+        if sorted(view_idx for group in groups for view_idx in group) != list(range(len(views))) or not all(groups):
+            raise ShapeError(f"{len(groups)} groups do not hold each of {len(views)} views exactly once")
+        self._kind, self._settings = kind, settings
+        self._groups = tuple(tuple(group) for group in groups)
+        self._cameras = encode_cameras(views)
+        photographs = [_photograph(view) for view in views]
+        self._entries = tuple(
+            ViewEntry(view.name, view.width, view.height, size)
+            for view, (size, _) in zip(views, photographs, strict=True)
+        )
+        table = decode_cameras(self._cameras, view_count=len(views), what=str(self.path))
+        self.views: tuple[View, ...] = views_of_table(table, self._entries)
+        self._work = WorkFolder(self.path, key=self._key([digest for _, digest in photographs]), resume=resume)
+        self._finished = {group_idx: size for group_idx in range(len(groups)) if (size := self._kept_bytes(group_idx))}
+        self._open = True
 
     def __enter__(self) -> ArchiveWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        raise NotImplementedError
+        if self._open:
+            self._close(remove=not self._finished)
 
     def has_group(self, group_idx: int) -> bool:
         """Whether the group is finished, in this run or in the one being resumed."""
-        raise NotImplementedError
+        return group_idx in self._finished
 
     def finished_payload_bytes(self, group_idx: int) -> int:
         """Bytes of the strings of a finished group."""
-        raise NotImplementedError
+        return self._finished[group_idx]
 
     def add_group(self, group: CodedGroup, *, pixel_checks: Mapping[int, int]) -> None:
-        """Keep a coded group; `pixel_checks` maps view_idx to `integrity.pixel_check` of what the decoder will show."""
-        raise NotImplementedError
+        """Keep a coded group; `pixel_checks` maps view_idx to `integrity.pixel_check` of what the decoder will show.
 
-    def finish(self, plan: AttachmentPlan, *, image_metadata: Mapping[int, Any]) -> VerifyReport:
+        Raises:
+            ShapeError: the group does not hold the views it should, in their order.
+            OutputError: it cannot be written.
+        """
+        expected = self._groups[group.group_idx]
+        if group.coding_order != expected:
+            raise ShapeError(f"group {group.group_idx} holds views {group.coding_order}, it should be {expected}")
+        self._work.keep(_kept_name(group.group_idx), encode_group(group, pixel_checks=pixel_checks))
+        self._finished[group.group_idx] = group.payload_bytes
+
+    def finish(self, plan: AttachmentPlan, *, image_metadata: Mapping[int, ImageMetadata]) -> VerifyReport:
         """Assemble, verify and rename; the work folder goes away.
 
         Args:
             plan: from `attachments.plan_attachments`.
             image_metadata: view_idx -> `capture.image_files.ImageMetadata`; left out with mode "none".
+
+        Raises:
+            ShapeError: a group is missing.
+            CaptureError: an attached file cannot be read.
+            OutputError: the target appeared meanwhile, cannot be written, or did not read back as written.
         """
-        raise NotImplementedError
+        missing = [group_idx for group_idx in range(len(self._groups)) if not self.has_group(group_idx)]
+        if missing:
+            raise ShapeError(f"groups {missing} were not added")
+        assembled = self._work.path / ASSEMBLED_NAME
+        small, large = _split(plan)
+        needed_bytes = sum(self._finished.values()) + sum(size for _, size in [*small, *large])
+        with writing(self.path, needed_bytes=needed_bytes):
+            with zipfile.ZipFile(assembled, "w") as archive:
+                self._write_entries(archive, plan, small, large, image_metadata)
+            with assembled.open("r+b") as stream:
+                os.fsync(stream.fileno())
+            report = self._verified(assembled)
+            self._check_target()
+            os.replace(assembled, self.path)
+            _sync_folder(self.path.parent)
+        self._close(remove=True)
+        return report
 
     def discard(self) -> None:
         """Forget everything: removes the work folder, finished groups too."""
-        raise NotImplementedError
+        if self._open:
+            self._close(remove=True)
+
+    def _close(self, *, remove: bool) -> None:
+        self._open = False
+        self._work.close(remove=remove)
+
+    def _check_target(self) -> None:
+        if self.path.is_dir():
+            raise OutputError(f"{self.path} is a folder: give the name of a file as --output.")
+        if self.path.exists() and not self._force:
+            raise OutputError(f"{self.path} exists already: choose another --output, or replace it with --force.")
+
+    def _key(self, photographs: Sequence[str]) -> str:
+        inputs = {
+            "format": layout.FORMAT_VERSION,
+            "settings": [self._settings.codec, self._settings.fingerprint, self._settings.quality],
+            "parameters": dict(self._settings.parameters),
+            "kind": self._kind,
+            "views": [[view.name, view.width, view.height] for view in self._entries],
+            "photographs": photographs,
+            "cameras": sha256(self._cameras).hexdigest(),
+            "groups": self._groups,
+        }
+        return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+    def _kept_bytes(self, group_idx: int) -> int | None:
+        """Payload bytes of a group left in the work folder; None when it is not there or not whole."""
+        data = self._work.read(_kept_name(group_idx))
+        if data is None:
+            return None
+        try:
+            header = decode_header(data, what=_kept_name(group_idx))
+        except ArchiveError:
+            return None
+        group, damage = cut_strings(data, header)
+        whole = damage is None and group.group_idx == group_idx and group.coding_order == self._groups[group_idx]
+        return group.payload_bytes if whole else None
+
+    def _write_entries(
+        self,
+        archive: zipfile.ZipFile,
+        plan: AttachmentPlan,
+        small: Sequence[tuple[str, int]],
+        large: Sequence[tuple[str, int]],
+        image_metadata: Mapping[int, ImageMetadata],
+    ) -> None:
+        manifest = encode_manifest(self._manifest(plan, small, large))
+        archive.writestr(new_entry(layout.MANIFEST_ENTRY, packed=True), manifest, compresslevel=9)
+        archive.writestr(new_entry(layout.CAMERAS_ENTRY, packed=False), self._cameras)
+        for group_idx in range(len(self._groups)):
+            data = self._work.read(_kept_name(group_idx))
+            if data is None:
+                raise OutputError(f"{self._work.path}: group {group_idx} is gone from the work folder; run again.")
+            archive.writestr(new_entry(layout.group_entry(group_idx), packed=False), data)
+        items = [] if plan.mode == "none" else metadata_items(image_metadata)
+        if plan.root is not None:
+            lines = [write_large_file(archive, plan.root, path, file_idx=idx) for idx, (path, _) in enumerate(large)]
+            items += [Item(KIND_FILE, path, read_attached(plan.root, path)) for path, _ in small]
+            if items or lines:
+                archive.writestr(new_entry(layout.ATTACHMENTS_ENTRY, packed=False), pack(items, large=lines))
+
+    def _manifest(
+        self, plan: AttachmentPlan, small: Sequence[tuple[str, int]], large: Sequence[tuple[str, int]]
+    ) -> Manifest:
+        return Manifest(
+            version=layout.FORMAT_VERSION,
+            writer=_program(),
+            codec=self._settings.codec,
+            fingerprint=self._settings.fingerprint,
+            quality=self._settings.quality,
+            parameters=self._settings.parameters,
+            kind=self._kind,
+            views=self._entries,
+            groups=self._groups,
+            attachments=plan.mode,
+            attached_files=len(small) + len(large),
+            attached_bytes=sum(size for _, size in [*small, *large]),
+            left_out=plan.left_out,
+            downscaled=plan.downscaled,
+        )
+
+    def _verified(self, assembled: Path) -> VerifyReport:
+        try:
+            report = verify(assembled)
+        except ArchiveError as error:
+            raise OutputError(f"{self.path}: what was written does not read back ({error})") from error
+        if not report.ok:
+            raise OutputError(f"{self.path}: what was written does not read back ({report.problems[0]})")
+        return replace(report, archive=str(self.path))
+
+
+def _kept_name(group_idx: int) -> str:
+    return layout.group_entry(group_idx).replace("/", "_")
+
+
+def _photograph(view: View) -> tuple[int, str]:
+    """Bytes and SHA-256 of a view's photograph; (0, "") when it has none on this machine."""
+    if view.image_path is None:
+        return 0, ""
+    try:
+        with view.image_path.open("rb") as stream:
+            digest, size = sha256(), 0
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+        return size, digest.hexdigest()
+    except OSError as error:
+        raise CaptureError(
+            f"{view.image_path}: cannot be read ({error.strerror}); make it readable or remove it."
+        ) from error
+
+
+def _split(plan: AttachmentPlan) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Attached files with their bytes: those for the solid pack, and those too large for it."""
+    small: list[tuple[str, int]] = []
+    large: list[tuple[str, int]] = []
+    filled = 0
+    for path in plan.files:
+        assert plan.root is not None, "a plan with files has a root"
+        try:
+            size = (plan.root / path).stat().st_size
+        except OSError as error:
+            raise CaptureError(
+                f"{plan.root / path}: cannot be read ({error.strerror}); start again without it."
+            ) from error
+        if size > layout.MAX_LARGE_FILE_BYTES:
+            raise CaptureError(
+                f"{plan.root / path} has {size} bytes, more than an archive carries ({layout.MAX_LARGE_FILE_BYTES}); "
+                "move it out of the capture folder."
+            )
+        if size >= layout.LARGE_FILE_BYTES or filled + size > layout.FILLED_PACK_BYTES:
+            large.append((path, size))
+        else:
+            small.append((path, size))
+            filled += size
+    return small, large
+
+
+def _program() -> str:
+    try:
+        return f"nerfstudio_mvc {version('nerfstudio_mvc')}"
+    except PackageNotFoundError:
+        return "nerfstudio_mvc"
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows cannot open a folder; there the rename is left to the file system.
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,73 @@
+"""Attached files too large for the solid pack: each in an entry of its own, as a plain .xz, piece by piece.
+
+Which files these are is decided by the writer.
+"""
+
+from __future__ import annotations
+
+import lzma
+import zipfile
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+from nerfstudio_mvc.archive import layout
+from nerfstudio_mvc.archive.byte_fields import FieldReader, varint
+from nerfstudio_mvc.archive.container import CHUNK_BYTES, Container, new_entry
+from nerfstudio_mvc.archive.packing import COMPRESSED_SUFFIXES, KIND_LARGE_FILE, RECIPE_PLAIN, IndexLine
+from nerfstudio_mvc.errors import CaptureError
+
+PRESET = 9
+PRESET_COMPRESSED = 0  # films and the like: nothing to gain, so at least fast
+
+
+def write_large_file(archive: zipfile.ZipFile, root: Path, path: str, *, file_idx: int) -> IndexLine:
+    """Add one file of the capture folder; returns its line for the pack's index.
+
+    Raises:
+        CaptureError: it cannot be read.
+    """
+    suffix = PurePosixPath(path).suffix.lower()
+    compressor = lzma.LZMACompressor(preset=PRESET_COMPRESSED if suffix in COMPRESSED_SUFFIXES else PRESET)
+    digest, size = sha256(), 0
+    try:
+        source = (root / path).open("rb")
+    except OSError as error:
+        raise CaptureError(
+            f"{root / path}: cannot be read ({error.strerror}); make it readable or move it away."
+        ) from error
+    entry = new_entry(layout.large_file_entry(file_idx), packed=False)
+    with source, archive.open(entry, "w", force_zip64=True) as target:
+        while chunk := source.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+            target.write(compressor.compress(chunk))
+        target.write(compressor.flush())
+    return IndexLine(KIND_LARGE_FILE, path, size, digest.digest(), RECIPE_PLAIN, varint(file_idx))
+
+
+def read_large_file(container: Container, line: IndexLine) -> bytes:
+    """The file of an index line, checked against its size and SHA-256.
+
+    Raises:
+        ArchiveError: damaged.
+    """
+    name = layout.large_file_entry(FieldReader(line.fields, what=str(container.path)).varint(limit=1 << 32))
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=layout.LZMA_MEMORY_LIMIT)
+    pieces, size, digest = [], 0, sha256()
+    try:
+        for chunk in container.chunks(name):
+            piece = decompressor.decompress(chunk, line.size - size + 1)
+            while piece or not (decompressor.needs_input or decompressor.eof):
+                size += len(piece)
+                digest.update(piece)
+                pieces.append(piece)
+                if size > line.size:
+                    break
+                piece = decompressor.decompress(b"", line.size - size + 1)
+            if size > line.size:
+                break
+    except (lzma.LZMAError, EOFError, MemoryError) as error:
+        raise container.damaged(f'attached file "{line.path}" cannot be unpacked ({error})') from error
+    if size != line.size or digest.digest() != line.digest:
+        raise container.damaged(f'attached file "{line.path}" is not what was packed (SHA-256 mismatch)')
+    return b"".join(pieces)
