@@ -1,0 +1,364 @@
+"""Photographs as files: 8-bit RGB in and out, and everything else they carry.
+
+Owns the policy below and the only calls to Pillow's decoders and encoders of photographs. Storing what is carried is
+the archive's business, which sees `ImageMetadata` as fields and bytes.
+
+A codec takes 8-bit RGB. Nothing else is lost without a warning:
+
+* **Orientation.** Pixels are coded as stored. The EXIF orientation tag is not applied, because the cameras of
+  nerfstudio and COLMAP refer to stored pixels; it is kept and put back. (TIFF is the exception: Pillow turns its
+  pixels when it opens the file, for nerfstudio as for us, and the tag is dropped with the turn.)
+* **EXIF, ICC profile, XMP, JPEG comment, resolution** are carried byte for byte and put back.
+* **Grey** is coded as RGB with three equal channels and written back as grey.
+* **Alpha** is carried losslessly beside the codec and put back; colours under it are coded as they are.
+* **16 bit per channel** is reduced to its upper 8 bits, **CMYK** and **palettes** become RGB: with a warning each.
+* **Several pictures in one file**: the first is kept, with a warning (the second picture of a phone's MPO as well).
+* 32-bit and floating-point pixels are refused: there is no right way to show them in 8 bits.
+
+Written with their own ending, JPEG comes back as JPEG (quality 95, 4:4:4), PNG, BMP, TIFF, PPM and TGA as the same
+without loss, WebP as WebP (quality 95), AVIF as AVIF (quality 90, 4:4:4), JPEG 2000 without loss; a format that
+Pillow reads and cannot write comes back with PNG content under its own name, which every reader recognises.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from nerfstudio_mvc.errors import ArchiveError, CaptureError, ShapeError
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .mpo .png .webp .avif .tif .tiff .bmp .ppm .pgm .tga .jp2 .gif .heic .heif".split()
+)
+"""Endings by which a file in a capture folder counts as a photograph, in lower case."""
+
+_FORMAT_OF_SUFFIX = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".ppm", ".pgm"), "PPM"),
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".bmp": "BMP",
+    ".tga": "TGA",
+    ".jp2": "JPEG2000",
+}
+_SAVE_OPTIONS: dict[str, dict[str, object]] = {
+    "JPEG": {"quality": 95, "subsampling": 0, "optimize": True},
+    "PNG": {"optimize": False},
+    "WEBP": {"quality": 95, "method": 4},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4", "speed": 6},
+    "TIFF": {"compression": "tiff_lzw"},
+    "BMP": {},
+    "PPM": {},
+    "TGA": {},
+    "JPEG2000": {"irreversible": False},
+}
+_WITH_ALPHA = frozenset(("PNG", "WEBP", "AVIF", "TIFF", "TGA", "JPEG2000"))
+_JPEG_SEGMENT = 65533
+"""Largest EXIF block a JPEG can hold, in bytes."""
+
+
+@dataclass(frozen=True)
+class ImageMetadata:
+    """What a photograph's file holds besides 8-bit RGB, so that a file like it can be written.
+
+    Attributes:
+        mode: ``"RGB"``, ``"L"`` (grey), ``"RGBA"`` or ``"LA"``: the Pillow mode to write.
+        format: Pillow's name of the file's format, from its content.
+        suffix: ending of the file's name, as it was spelled.
+        width, height: pixels.
+        exif, icc_profile, xmp, comment: as in the file; empty where there is none.
+        alpha: the alpha plane as a grey PNG; None without one, empty where it is opaque everywhere.
+        dpi: resolution (x, y), or None.
+    """
+
+    mode: str
+    format: str
+    suffix: str
+    width: int
+    height: int
+    exif: bytes = b""
+    icc_profile: bytes = b""
+    xmp: bytes = b""
+    comment: bytes = b""
+    alpha: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("RGB", "L", "RGBA", "LA"):
+            raise ValueError(f"image mode {self.mode!r} is none that is written")
+        if not all(isinstance(text, str) for text in (self.format, self.suffix)):
+            raise ValueError("format and suffix of an image are texts")
+        if not all(isinstance(size, int) and size > 0 for size in (self.width, self.height)):
+            raise ValueError("width and height of an image are positive whole numbers")
+        blobs = (self.exif, self.icc_profile, self.xmp, self.comment, self.alpha or b"")
+        if not all(isinstance(blob, bytes) for blob in blobs):
+            raise ValueError("EXIF, profile, XMP, comment and alpha of an image are bytes")
+        if self.dpi is not None and not (
+            isinstance(self.dpi, tuple) and len(self.dpi) == 2 and all(0 < float(value) < 1e6 for value in self.dpi)
+        ):
+            raise ValueError("the resolution of an image is two positive numbers")
+
+
+@dataclass(frozen=True)
+class ImagePixels:
+    """A photograph in memory.
+
+    Attributes:
+        pixels: RGB as stored in the file. uint8 [H, W, 3]
+        metadata: the rest of the file.
+        warnings: what is lost, one sentence each, naming the file.
+    """
+
+    pixels: np.ndarray
+    metadata: ImageMetadata
+    warnings: tuple[str, ...] = ()
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """(width, height) of the array `read_image` would return, from the file's header.
+
+    Raises:
+        CaptureError: see `read_image`; damage beyond the header is not noticed.
+    """
+    with _open(path) as image:
+        return image.size
+
+
+def read_image(path: Path) -> ImagePixels:
+    """Decode a photograph as the module's policy says.
+
+    Raises:
+        CaptureError: the file is missing, truncated, not an image Pillow reads, or has 32-bit pixels.
+    """
+    with _open(path) as image:
+        try:
+            image.load()
+            return _split(image, path)
+        except CaptureError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            raise _unreadable(path, error) from None
+
+
+def write_image(path: Path, pixels: np.ndarray, metadata: ImageMetadata | None = None) -> tuple[str, ...]:
+    """Write a photograph, with what `metadata` carries.
+
+    The format is the original's where `path` ends as the original's name did, otherwise the one its ending stands for.
+
+    Args:
+        path: its folder must exist.
+        pixels: uint8 [H, W, 3]
+        metadata: None for a plain RGB file.
+
+    Returns:
+        What could not be put back into this format, one sentence each.
+
+    Raises:
+        ShapeError: `pixels` is not uint8 [H, W, 3].
+        ArchiveError: the carried alpha plane is damaged or of another size.
+        OSError: the file cannot be written.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ShapeError(f"{path}: pixels must be uint8 [H, W, 3], found {pixels.dtype} {list(pixels.shape)}")
+    file_format = _FORMAT_OF_SUFFIX.get(path.suffix.lower(), "PNG")
+    warnings: list[str] = []
+    options: dict[str, object] = {}
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if metadata is not None:
+        if path.suffix == metadata.suffix:
+            file_format = _writable(metadata.format)
+        options = _metadata_options(metadata, file_format, path, warnings)
+        image = _with_mode(image, metadata, file_format, path, warnings)
+    encoded = io.BytesIO()
+    image.save(encoded, format=file_format, **_SAVE_OPTIONS[file_format], **options)
+    path.write_bytes(encoded.getvalue())
+    return tuple(warnings)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except FileNotFoundError:
+        raise CaptureError(f"{path}: there is no such file") from None
+    except PermissionError:
+        raise CaptureError(f"{path}: no permission to read it") from None
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> CaptureError:
+    reason = "not an image Pillow can read" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    reason = " ".join(reason.split())[:200] or type(error).__name__
+    return CaptureError(f"{path}: unreadable image ({reason}); replace it, convert it to JPEG or PNG, or remove it")
+
+
+def _split(image: Image.Image, path: Path) -> ImagePixels:
+    warnings: list[str] = []
+
+    def warn(text: str) -> None:
+        warnings.append(f"{path.name}: {text}")
+
+    stored_mode, file_format = image.mode, image.format or "PNG"
+    info = dict(image.info)
+    if getattr(image, "n_frames", 1) > 1:
+        warn("holds several pictures; only the first is kept")
+        image.seek(0)
+    picture, alpha = _rgb_and_alpha(image, path, warn)
+    if file_format not in _SAVE_OPTIONS and file_format != "MPO":
+        warn(f"{file_format} cannot be written; the photograph comes back with PNG content under its own name")
+
+    exif, profile = info.get("exif", b""), info.get("icc_profile") or b""
+    if file_format == "TIFF":
+        # Its tags say how the file is laid out; they would be wrong in another one.
+        exif = b""
+        warn("TIFF tags other than resolution and colour profile are not kept")
+    if stored_mode == "CMYK" and profile:
+        profile = b""
+        warn("its CMYK colour profile is not kept")
+    grey = picture.mode == "L"
+    metadata = ImageMetadata(
+        mode=("L" if grey else "RGB") + ("" if alpha is None else "A"),
+        format=file_format,
+        suffix=path.suffix,
+        width=picture.width,
+        height=picture.height,
+        exif=exif if isinstance(exif, bytes) else b"",
+        icc_profile=profile if isinstance(profile, bytes) else b"",
+        xmp=_as_bytes(info.get("xmp")),
+        comment=_as_bytes(info.get("comment")),
+        alpha=None if alpha is None else _alpha_blob(alpha),
+        dpi=_resolution(info.get("dpi")),
+    )
+    return ImagePixels(np.array(picture.convert("RGB")), metadata, tuple(warnings))
+
+
+def _rgb_and_alpha(image: Image.Image, path: Path, warn) -> tuple[Image.Image, Image.Image | None]:
+    """The picture in mode RGB or L, and its alpha plane in mode L."""
+    mode = image.mode
+    if mode in ("I", "F"):
+        raise CaptureError(
+            f"{path}: 32-bit pixels have no agreed brightness in 8 bits; convert it to 8-bit PNG or JPEG"
+        )
+    if mode.startswith("I;16"):
+        warn("16 bits per pixel are reduced to the upper 8")
+        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)), None
+    if _had_16_bits(image, path):
+        warn("16 bits per channel are reduced to the upper 8")
+    if mode == "CMYK" or mode in ("YCbCr", "LAB", "HSV"):
+        warn(f"{mode} pixels are converted to RGB")
+        return image.convert("RGB"), None
+    if mode == "P":
+        warn("its palette is not kept; it comes back with true colours")
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    elif mode in ("PA", "RGBa"):
+        image = image.convert("RGBA")
+    elif mode == "La":
+        image = image.convert("LA")
+    elif mode == "1":
+        warn("black-and-white pixels come back as grey")
+        image = image.convert("L")
+    elif "transparency" in image.info and mode in ("RGB", "L"):
+        image = image.convert(mode + "A")
+    if image.mode in ("RGBA", "LA"):
+        return _without_alpha(image), image.getchannel("A")
+    return image if image.mode in ("RGB", "L") else image.convert("RGB"), None
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    channels = image.split()[:-1]
+    return channels[0] if len(channels) == 1 else Image.merge("RGB", channels)
+
+
+def _had_16_bits(image: Image.Image, path: Path) -> bool:
+    """Whether the file stores 16 bits per channel of a picture Pillow has opened in an 8-bit mode."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            # Signature, chunk length and name, width, height, then the bit depth.
+            return file.read(25)[24:25] == b"\x10"
+    bits = getattr(image, "tag_v2", {}).get(258, (8,)) if image.format == "TIFF" else (8,)
+    return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+
+
+def _alpha_blob(alpha: Image.Image) -> bytes:
+    if alpha.getextrema() == (255, 255):
+        return b""
+    encoded = io.BytesIO()
+    alpha.save(encoded, format="PNG", optimize=True)
+    return encoded.getvalue()
+
+
+def _as_bytes(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    return value if isinstance(value, bytes) else b""
+
+
+def _resolution(value: object) -> tuple[float, float] | None:
+    try:
+        x, y = (float(number) for number in value)  # type: ignore[attr-defined]
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+
+
+def _writable(file_format: str) -> str:
+    if file_format == "MPO":
+        return "JPEG"
+    return file_format if file_format in _SAVE_OPTIONS else "PNG"
+
+
+def _metadata_options(metadata: ImageMetadata, file_format: str, path: Path, warnings: list[str]) -> dict[str, object]:
+    options: dict[str, object] = {}
+    if metadata.icc_profile and file_format not in ("BMP", "PPM", "TGA"):
+        options["icc_profile"] = metadata.icc_profile
+    if metadata.exif and file_format in ("JPEG", "PNG", "WEBP", "AVIF"):
+        if file_format == "JPEG" and len(metadata.exif) > _JPEG_SEGMENT:
+            warnings.append(f"{path.name}: its EXIF data does not fit into a JPEG and is left out")
+        else:
+            options["exif"] = metadata.exif
+    if metadata.xmp and file_format in ("JPEG", "WEBP", "AVIF"):
+        options["xmp"] = metadata.xmp
+    elif metadata.xmp and file_format == "PNG":
+        texts = PngImagePlugin.PngInfo()
+        texts.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
+        options["pnginfo"] = texts
+    if metadata.comment and file_format == "JPEG":
+        options["comment"] = metadata.comment
+    if metadata.dpi and file_format in ("JPEG", "PNG", "TIFF", "BMP"):
+        options["dpi"] = metadata.dpi
+    return options
+
+
+def _with_mode(
+    image: Image.Image, metadata: ImageMetadata, file_format: str, path: Path, warnings: list[str]
+) -> Image.Image:
+    if metadata.mode.startswith("L"):
+        image = image.convert("L")
+    if not metadata.mode.endswith("A"):
+        return image
+    if file_format not in _WITH_ALPHA:
+        warnings.append(f"{path.name}: {file_format} has no alpha plane; it is left out")
+        return image
+    image.putalpha(_read_alpha(metadata, image.size))
+    return image
+
+
+def _read_alpha(metadata: ImageMetadata, size: tuple[int, int]) -> Image.Image:
+    if not metadata.alpha:
+        return Image.new("L", size, 255)
+    try:
+        with Image.open(io.BytesIO(metadata.alpha), formats=("PNG",)) as alpha:
+            if alpha.size != size or alpha.mode != "L":
+                raise ValueError(f"it is {alpha.mode} {alpha.size}, the photograph {size}")
+            alpha.load()
+            return alpha.copy()
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        raise ArchiveError(
+            f"the stored alpha plane of a photograph is damaged ({error}); fetch the archive again"
+        ) from None
