@@ -59,6 +59,7 @@ EXIT_INTERVAL = 8  # splats between two looks at whether the whole tile is finis
 MEDIAN_TRANSMITTANCE = 0.5
 
 _jit = njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
+_kernel = njit(nogil=True, fastmath=True, error_model="numpy")
 _inline = njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
 
 # float32 constants: a float64 one would turn the vector loops into double precision.
@@ -175,55 +176,61 @@ def _tile_lists(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts of each tile's list, one more than tiles (int64), and the lists end to end (int32)."""
     rows, columns = -(-height // TILE_HEIGHT), -(-width // TILE_WIDTH)
+    boxes = np.empty((len(nearest_first), 4), np.int32)
+    workers.run(_box_part, splats, nearest_first, rows, columns, boxes)
     filled = np.zeros((rows, columns), np.int64)
-    nothing = np.empty(0, np.int32)
-    workers.run(_list_part, splats, nearest_first, filled, nothing, False)
+    workers.run(_list_part, splats, nearest_first, boxes, filled, np.empty(0, np.int32), False)
     starts = np.concatenate([[0], np.cumsum(filled)])
     filled = starts[:-1].reshape(rows, columns).copy()
     tile_splats = np.empty(starts[-1], np.int32)
-    workers.run(_list_part, splats, nearest_first, filled, tile_splats, True)
+    workers.run(_list_part, splats, nearest_first, boxes, filled, tile_splats, True)
     return starts, tile_splats
 
 
+@_jit
+def _box_part(part, splats, nearest_first, rows, columns, boxes):
+    """First and last tile row and column of each splat's bounding box, nearest splat first."""
+    count = len(nearest_first)
+    for j in range(count * part // PARTS, count * (part + 1) // PARTS):
+        i = nearest_first[j]
+        x, y, extent_x, extent_y = splats[i, X], splats[i, Y], splats[i, EXTENT_X], splats[i, EXTENT_Y]
+        boxes[j, 0] = max(0, math.floor((y - extent_y - _HALF) / f4(TILE_HEIGHT)))
+        boxes[j, 1] = min(rows - 1, math.floor((y + extent_y - _HALF) / f4(TILE_HEIGHT)))
+        boxes[j, 2] = max(0, math.floor((x - extent_x - _HALF) / f4(TILE_WIDTH)))
+        boxes[j, 3] = min(columns - 1, math.floor((x + extent_x - _HALF) / f4(TILE_WIDTH)))
+
+
 @_inline
-def _reaches(splat, x0, x1, y0, y1):
+def _reaches(x0, x1, y0, y1, xx, xy, yy, level):
     """Whether the ellipse of a splat touches the rectangle, given relative to its centre."""
-    inside_x, inside_y = x0 <= _ZERO and x1 >= _ZERO, y0 <= _ZERO and y1 >= _ZERO
-    if inside_x and inside_y:
-        return True
-    least = f4(1e30)
-    if not inside_x:
-        x = x0 if x0 > _ZERO else x1
-        y = min(max(-splat[XY] * x / splat[YY], y0), y1)
-        least = splat[XX] * x * x + f4(2) * splat[XY] * x * y + splat[YY] * y * y
-    if not inside_y:
-        y = y0 if y0 > _ZERO else y1
-        x = min(max(-splat[XY] * y / splat[XX], x0), x1)
-        least = min(least, splat[XX] * x * x + f4(2) * splat[XY] * x * y + splat[YY] * y * y)
-    return least <= splat[LEVEL] * f4(1.0001)  # a little more than the ellipse, against rounding
+    nearest_x, nearest_y = min(max(_ZERO, x0), x1), min(max(_ZERO, y0), y1)
+    # Of the rectangle's edges only those facing the centre can hold the least of the quadratic form.
+    y_on_edge = min(max(-xy * nearest_x / yy, y0), y1)
+    x_on_edge = min(max(-xy * nearest_y / xx, x0), x1)
+    on_vertical = xx * nearest_x * nearest_x + f4(2) * xy * nearest_x * y_on_edge + yy * y_on_edge * y_on_edge
+    on_horizontal = xx * x_on_edge * x_on_edge + f4(2) * xy * x_on_edge * nearest_y + yy * nearest_y * nearest_y
+    return min(on_vertical, on_horizontal) <= level * f4(1.0001)  # a little more than the ellipse, against rounding
 
 
 @_jit
-def _list_part(part, splats, nearest_first, filled, tile_splats, writing):
+def _list_part(part, splats, nearest_first, boxes, filled, tile_splats, writing):
     """Counts (or, when `writing`, lists) the splats of a band of tile rows; `filled` moves on as they come."""
-    rows, columns = filled.shape
+    rows = len(filled)
     first_row, end_row = rows * part // PARTS, rows * (part + 1) // PARTS
     if first_row == end_row:
         return
-    for i in nearest_first:
-        splat = splats[i]
-        x, y, extent_x, extent_y = splat[X], splat[Y], splat[EXTENT_X], splat[EXTENT_Y]
-        top = max(first_row, math.floor((y - extent_y - _HALF) / f4(TILE_HEIGHT)))
-        bottom = min(end_row - 1, math.floor((y + extent_y - _HALF) / f4(TILE_HEIGHT)))
+    for j in range(len(boxes)):
+        top, bottom = max(first_row, boxes[j, 0]), min(end_row - 1, boxes[j, 1])
         if top > bottom:
             continue
-        left = max(0, math.floor((x - extent_x - _HALF) / f4(TILE_WIDTH)))
-        right = min(columns - 1, math.floor((x + extent_x - _HALF) / f4(TILE_WIDTH)))
+        i = nearest_first[j]
+        x, y, level = splats[i, X], splats[i, Y], splats[i, LEVEL]
+        xx, xy, yy = splats[i, XX], splats[i, XY], splats[i, YY]
         for row in range(top, bottom + 1):
             y0 = f4(row * TILE_HEIGHT) + _HALF - y
-            for column in range(left, right + 1):
+            for column in range(boxes[j, 2], boxes[j, 3] + 1):
                 x0 = f4(column * TILE_WIDTH) + _HALF - x
-                if _reaches(splat, x0, x0 + f4(TILE_WIDTH - 1), y0, y0 + f4(TILE_HEIGHT - 1)):
+                if _reaches(x0, x0 + f4(TILE_WIDTH - 1), y0, y0 + f4(TILE_HEIGHT - 1), xx, xy, yy, level):
                     if writing:
                         tile_splats[filled[row, column]] = i
                     filled[row, column] += 1
@@ -239,88 +246,114 @@ def _exp(x):
 
 
 @_inline
-def _rows_touched(splat, tile_y):
-    """First and last row of the tile the splat touches."""
-    first = max(0, math.ceil(splat[Y] - splat[EXTENT_Y] - _HALF - f4(tile_y)))
-    last = min(TILE_HEIGHT - 1, math.floor(splat[Y] + splat[EXTENT_Y] - _HALF - f4(tile_y)))
+def _rows_touched(y, extent_y, tile_y):
+    """First and last row of the tile a splat touches; none when the first is greater."""
+    first = max(0, math.ceil(y - extent_y - _HALF - f4(tile_y)))
+    last = min(TILE_HEIGHT - 1, math.floor(y + extent_y - _HALF - f4(tile_y)))
     return first, last
 
 
-# The two loops below stand in functions of their own, count from 0 and have single conditions only:
-# each of these is what lets LLVM turn them into vector code.
-@njit(nogil=True, fastmath=True, error_model="numpy")
-def _add_splat(through, red, green, blue, median, summed, pixels, splat, left, top, with_depth):
-    center_x, center_y, z = splat[X] - left, splat[Y] - top, splat[Z]
-    xx, xy, yy, opacity = splat[XX], splat[XY], splat[YY], splat[OPACITY]
-    splat_red, splat_green, splat_blue = splat[RED], splat[GREEN], splat[BLUE]
-    if with_depth:
-        for k in range(pixels):
-            dx, dy = f4(i4(k) & i4(7)) - center_x, f4(i4(k) >> i4(3)) - center_y
-            exponent = _MINUS_HALF * (xx * dx * dx + yy * dy * dy) - xy * dx * dy
-            exponent = max(min(exponent, _ZERO), _MIN_EXPONENT)
-            alpha = min(opacity * _exp(exponent), _MAX_ALPHA)
-            before = through[k]
+# The state of a tile is one flat array of planes, a pixel of row r and column c at 8 r + c of each. One array at constant
+# offsets and a fixed count of 8 lanes are what lets LLVM make a vector of each row, without checks for overlap; for the
+# same reason what a pixel contributes is stored by one loop and summed up by another.
+_THROUGH = 0
+_RED, _GREEN, _BLUE, _MEDIAN_DEPTH, _SUMMED_DEPTH = (TILE_PIXELS * plane for plane in range(1, 6))
+_COMING, _D_RED, _D_GREEN, _D_BLUE, _D_EXPONENT, _WEIGHT = (TILE_PIXELS * plane for plane in range(1, 7))
+_DRAW_PLANES, _BACKWARD_PLANES = 6, 7
+
+
+@_kernel
+def _add_splat(touched, rows, x, y, xx, xy, yy, opacity, red, green, blue):
+    """Blends a splat into the first `rows` rows of `state`; (x, y) is its centre relative to the first pixel's."""
+    for row in range(rows):
+        dy = f4(row) - y
+        constant, slope, curve = _MINUS_HALF * yy * dy * dy, -xy * dy, _MINUS_HALF * xx
+        start = row * TILE_WIDTH
+        for lane in range(TILE_WIDTH):
+            dx = f4(lane) - x
+            exponent = constant + dx * (slope + curve * dx)
+            alpha = min(opacity * _exp(max(min(exponent, _ZERO), _MIN_EXPONENT)), _MAX_ALPHA)
+            before = state[start + lane]
             alpha = alpha if alpha >= _MIN_ALPHA else _ZERO
             alpha = alpha if before >= _MIN_TRANSMITTANCE else _ZERO
             weight = alpha * before
-            red[k] += weight * splat_red
-            green[k] += weight * splat_green
-            blue[k] += weight * splat_blue
-            summed[k] += weight * z
-            after = before - weight
-            through[k] = after
-            median[k] = z if (before > _MEDIAN) & (after <= _MEDIAN) else median[k]
-    else:
-        for k in range(pixels):
-            dx, dy = f4(i4(k) & i4(7)) - center_x, f4(i4(k) >> i4(3)) - center_y
-            exponent = _MINUS_HALF * (xx * dx * dx + yy * dy * dy) - xy * dx * dy
-            exponent = max(min(exponent, _ZERO), _MIN_EXPONENT)
-            alpha = min(opacity * _exp(exponent), _MAX_ALPHA)
-            before = through[k]
+            state[_RED + start + lane] += weight * red
+            state[_GREEN + start + lane] += weight * green
+            state[_BLUE + start + lane] += weight * blue
+            state[start + lane] = before - weight
+
+
+@_kernel
+def _add_splat_depth(state, rows, x, y, xx, xy, yy, opacity, z):
+    """The depths of a splat; to be called before `_add_splat` moves the transmittance on."""
+    for row in range(rows):
+        dy = f4(row) - y
+        constant, slope, curve = _MINUS_HALF * yy * dy * dy, -xy * dy, _MINUS_HALF * xx
+        start = row * TILE_WIDTH
+        for lane in range(TILE_WIDTH):
+            dx = f4(lane) - x
+            exponent = constant + dx * (slope + curve * dx)
+            alpha = min(opacity * _exp(max(min(exponent, _ZERO), _MIN_EXPONENT)), _MAX_ALPHA)
+            before = state[start + lane]
             alpha = alpha if alpha >= _MIN_ALPHA else _ZERO
             alpha = alpha if before >= _MIN_TRANSMITTANCE else _ZERO
             weight = alpha * before
-            red[k] += weight * splat_red
-            green[k] += weight * splat_green
-            blue[k] += weight * splat_blue
-            through[k] = before - weight
+            state[_SUMMED_DEPTH + start + lane] += weight * z
+            crossed = z if before - weight <= _MEDIAN else _ZERO
+            # The first crossing stays: transmittance only falls, so before it the plane is 0 and after it is not.
+            old = state[_MEDIAN_DEPTH + start + lane]
+            state[_MEDIAN_DEPTH + start + lane] = old if old > _ZERO else crossed
 
 
-@njit(nogil=True, fastmath=True, error_model="numpy")
-def _add_splat_gradient(through, coming, d_red, d_green, d_blue, pixels, splat, left, top, gradient):
-    center_x, center_y = splat[X] - left, splat[Y] - top
-    xx, xy, yy, opacity = splat[XX], splat[XY], splat[YY], splat[OPACITY]
-    splat_red, splat_green, splat_blue = splat[RED], splat[GREEN], splat[BLUE]
+@_kernel
+def _splat_contributions(touched, rows, x, y, xx, xy, yy, opacity, red, green, blue):
+    """As `_add_splat`, and leaves each pixel's weight and gradient of the exponent in the state."""
+    for row in range(rows):
+        dy = f4(row) - y
+        constant, slope, curve = _MINUS_HALF * yy * dy * dy, -xy * dy, _MINUS_HALF * xx
+        start = row * TILE_WIDTH
+        for lane in range(TILE_WIDTH):
+            dx = f4(lane) - x
+            exponent = constant + dx * (slope + curve * dx)
+            free_alpha = opacity * _exp(max(min(exponent, _ZERO), _MIN_EXPONENT))
+            alpha = min(free_alpha, _MAX_ALPHA)
+            before = state[start + lane]
+            alpha = alpha if alpha >= _MIN_ALPHA else _ZERO
+            alpha = alpha if before >= _MIN_TRANSMITTANCE else _ZERO
+            weight = alpha * before
+            own = (
+                red * state[_D_RED + start + lane]
+                + green * state[_D_GREEN + start + lane]
+                + blue * state[_D_BLUE + start + lane]
+            )
+            behind = state[_COMING + start + lane] - weight * own
+            d_exponent = (before * own - behind / (_ONE - alpha)) * alpha
+            state[_COMING + start + lane] = behind
+            state[start + lane] = before - weight
+            state[_D_EXPONENT + start + lane] = d_exponent if free_alpha < _MAX_ALPHA else _ZERO
+            state[_WEIGHT + start + lane] = weight
+
+
+@_kernel
+def _sum_contributions(touched, pixels, x, y, xx, xy, yy, opacity, gradient):
+    """Adds up what `_splat_contributions` left in `pixels` pixels from the start of `state`."""
     s, s_x, s_y, s_xx, s_xy, s_yy = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
     s_red, s_green, s_blue, abs_x, abs_y = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
     for k in range(pixels):
-        dx, dy = f4(i4(k) & i4(7)) - center_x, f4(i4(k) >> i4(3)) - center_y
-        exponent = _MINUS_HALF * (xx * dx * dx + yy * dy * dy) - xy * dx * dy
-        exponent = max(min(exponent, _ZERO), _MIN_EXPONENT)
-        free_alpha = opacity * _exp(exponent)
-        alpha = min(free_alpha, _MAX_ALPHA)
-        before = through[k]
-        alpha = alpha if alpha >= _MIN_ALPHA else _ZERO
-        alpha = alpha if before >= _MIN_TRANSMITTANCE else _ZERO
-        weight = alpha * before
-        own = splat_red * d_red[k] + splat_green * d_green[k] + splat_blue * d_blue[k]
-        behind = coming[k] - weight * own
-        coming[k] = behind
-        through[k] = before - weight
-        d_exponent = (before * own - behind / (_ONE - alpha)) * alpha
-        d_exponent = d_exponent if free_alpha < _MAX_ALPHA else _ZERO
-        s_red += weight * d_red[k]
-        s_green += weight * d_green[k]
-        s_blue += weight * d_blue[k]
-        d_exponent_x = d_exponent * dx
+        dx, dy = f4(i4(k) & i4(7)) - x, f4(i4(k) >> i4(3)) - y
+        d_exponent, weight = state[_D_EXPONENT + k], state[_WEIGHT + k]
+        s_red += weight * state[_D_RED + k]
+        s_green += weight * state[_D_GREEN + k]
+        s_blue += weight * state[_D_BLUE + k]
+        along_x, along_y = d_exponent * dx, d_exponent * dy
         s += d_exponent
-        s_x += d_exponent_x
-        s_xx += d_exponent_x * dx
-        s_y += d_exponent * dy
-        s_xy += d_exponent_x * dy
-        s_yy += d_exponent * dy * dy
-        abs_x += abs(d_exponent * (xx * dx + xy * dy))
-        abs_y += abs(d_exponent * (xy * dx + yy * dy))
+        s_x += along_x
+        s_y += along_y
+        s_xx += along_x * dx
+        s_xy += along_x * dy
+        s_yy += along_y * dy
+        abs_x += abs(xx * along_x + xy * along_y)
+        abs_y += abs(xy * along_x + yy * along_y)
     gradient[D_X] += xx * s_x + xy * s_y
     gradient[D_Y] += xy * s_x + yy * s_y
     gradient[D_XX] -= _HALF * s_xx
@@ -336,56 +369,46 @@ def _add_splat_gradient(through, coming, d_red, d_green, d_blue, pixels, splat, 
 
 @_jit
 def _draw_part(
-    part, splats, starts, tile_splats, background, image, transmittance, median_out, summed_out, ends, with_depth
+    part, splats, starts, tile_splats, background, image, transmittance, median_depth, summed_depth, ends, with_depth
 ):
     height, width = transmittance.shape
     columns = (width + TILE_WIDTH - 1) // TILE_WIDTH
-    state = np.empty((6, TILE_PIXELS), np.float32)
-    through, red, green, blue, median, summed = state[0], state[1], state[2], state[3], state[4], state[5]
+    state = np.empty(_DRAW_PLANES * TILE_PIXELS, np.float32)
     for tile in range(part, len(starts) - 1, PARTS):
         left, top = (tile % columns) * TILE_WIDTH, (tile // columns) * TILE_HEIGHT
         inner_width, inner_height = min(TILE_WIDTH, width - left), min(TILE_HEIGHT, height - top)
-        state[:] = _ZERO
+        state[:] = _ZERO  # pixels outside the frame stay finished
         for row in range(inner_height):
             for column in range(inner_width):
-                through[row * TILE_WIDTH + column] = _ONE
+                state[row * TILE_WIDTH + column] = _ONE
         j = starts[tile]
         while j < starts[tile + 1]:
-            splat = splats[tile_splats[j]]
-            first, last = _rows_touched(splat, top)
-            if last >= first:
-                k = first * TILE_WIDTH
-                _add_splat(
-                    through[k:],
-                    red[k:],
-                    green[k:],
-                    blue[k:],
-                    median[k:],
-                    summed[k:],
-                    (last - first + 1) * TILE_WIDTH,
-                    splat,
-                    f4(left) + _HALF,
-                    f4(top + first) + _HALF,
-                    with_depth,
-                )
+            i = tile_splats[j]
+            first, last = _rows_touched(splats[i, Y], splats[i, EXTENT_Y], top)
+            rows, touched = last - first + 1, state[first * TILE_WIDTH :]
+            x, y = splats[i, X] - (f4(left) + _HALF), splats[i, Y] - (f4(top + first) + _HALF)
+            xx, xy, yy, opacity = splats[i, XX], splats[i, XY], splats[i, YY], splats[i, OPACITY]
+            if with_depth:
+                _add_splat_depth(touched, rows, x, y, xx, xy, yy, opacity, splats[i, Z])
+            _add_splat(touched, rows, x, y, xx, xy, yy, opacity, splats[i, RED], splats[i, GREEN], splats[i, BLUE])
             j += 1
             if (j - starts[tile]) % EXIT_INTERVAL == 0:
                 brightest = _ZERO
                 for k in range(TILE_PIXELS):
-                    brightest = max(brightest, through[k])
+                    brightest = max(brightest, state[k])
                 if brightest < _MIN_TRANSMITTANCE:
                     break
         ends[tile] = j
         for row in range(inner_height):
             for column in range(inner_width):
                 k, y, x = row * TILE_WIDTH + column, top + row, left + column
-                image[y, x, 0] = red[k] + through[k] * background[0]
-                image[y, x, 1] = green[k] + through[k] * background[1]
-                image[y, x, 2] = blue[k] + through[k] * background[2]
-                transmittance[y, x] = through[k]
+                image[y, x, 0] = state[_RED + k] + state[k] * background[0]
+                image[y, x, 1] = state[_GREEN + k] + state[k] * background[1]
+                image[y, x, 2] = state[_BLUE + k] + state[k] * background[2]
+                transmittance[y, x] = state[k]
                 if with_depth:
-                    median_out[y, x] = median[k]
-                    summed_out[y, x] = summed[k]
+                    median_depth[y, x] = state[_MEDIAN_DEPTH + k]
+                    summed_depth[y, x] = state[_SUMMED_DEPTH + k]
 
 
 @_jit
@@ -394,34 +417,24 @@ def _draw_backward_part(part, splats, starts, tile_splats, ends, image, image_gr
     columns = (width + TILE_WIDTH - 1) // TILE_WIDTH
     gradients = partial[part]
     gradients[:] = _ZERO
-    state = np.empty((5, TILE_PIXELS), np.float32)
-    through, coming, d_red, d_green, d_blue = state[0], state[1], state[2], state[3], state[4]
+    state = np.empty(_BACKWARD_PLANES * TILE_PIXELS, np.float32)
     for tile in range(part, len(starts) - 1, PARTS):
         left, top = (tile % columns) * TILE_WIDTH, (tile // columns) * TILE_HEIGHT
         state[:] = _ZERO
         for row in range(min(TILE_HEIGHT, height - top)):
             for column in range(min(TILE_WIDTH, width - left)):
                 k, y, x = row * TILE_WIDTH + column, top + row, left + column
-                through[k] = _ONE
-                d_red[k] = image_gradient[y, x, 0]
-                d_green[k] = image_gradient[y, x, 1]
-                d_blue[k] = image_gradient[y, x, 2]
-                coming[k] = d_red[k] * image[y, x, 0] + d_green[k] * image[y, x, 1] + d_blue[k] * image[y, x, 2]
+                red, green, blue = image_gradient[y, x, 0], image_gradient[y, x, 1], image_gradient[y, x, 2]
+                state[k] = _ONE
+                state[_D_RED + k], state[_D_GREEN + k], state[_D_BLUE + k] = red, green, blue
+                state[_COMING + k] = red * image[y, x, 0] + green * image[y, x, 1] + blue * image[y, x, 2]
         for j in range(starts[tile], ends[tile]):
             i = tile_splats[j]
-            splat = splats[i]
-            first, last = _rows_touched(splat, top)
-            if last >= first:
-                k = first * TILE_WIDTH
-                _add_splat_gradient(
-                    through[k:],
-                    coming[k:],
-                    d_red[k:],
-                    d_green[k:],
-                    d_blue[k:],
-                    (last - first + 1) * TILE_WIDTH,
-                    splat,
-                    f4(left) + _HALF,
-                    f4(top + first) + _HALF,
-                    gradients[i],
-                )
+            first, last = _rows_touched(splats[i, Y], splats[i, EXTENT_Y], top)
+            rows, touched = last - first + 1, state[first * TILE_WIDTH :]
+            x, y = splats[i, X] - (f4(left) + _HALF), splats[i, Y] - (f4(top + first) + _HALF)
+            xx, xy, yy, opacity = splats[i, XX], splats[i, XY], splats[i, YY], splats[i, OPACITY]
+            _splat_contributions(
+                state, first, last, x, y, xx, xy, yy, opacity, splats[i, RED], splats[i, GREEN], splats[i, BLUE]
+            )
+            _sum_contributions(touched, rows * TILE_WIDTH, x, y, xx, xy, yy, opacity, gradients[i])

@@ -1,0 +1,143 @@
+"""The four-step entropy model: who predicts the mean of a symbol, and who chooses its table.
+
+Two networks, kept apart on purpose (EXACTNESS.md):
+
+    z symbols ----+--> ScaleNetwork (integers only) --> table row of every symbol --> range coder
+    coded symbols +
+    z, y_hat so far, warped reference --> MeanNetwork (float) --> mean, added outside the coder
+
+3D-GP-LMVIC's QPEM (four steps, four channel groups, 2x2 pattern) lets one float network do both, so that its streams
+only decode on the machine that wrote them. Here a different mean shifts a picture by a rounding error and no more.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
+from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_STEPS, IntegerConv, requantize
+from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
+from nerfstudio_mvc.layers.block_transform import frequencies
+from nerfstudio_mvc.layers.blocks import LEAK, DepthwiseBlock, DepthwiseConv, double_size
+from nerfstudio_mvc.layers.rounding import clamp_straight, round_half_up
+
+TABLES = 64
+SMALLEST_SCALE, LARGEST_SCALE = 0.03, 160.0
+LOG_SCALE_STEP = math.log(LARGEST_SCALE / SMALLEST_SCALE) / (TABLES - 1)
+HYPER_LIMIT = 31
+MAGNITUDE_LIMIT = 15
+_INDEX_SHIFT = 1.0 / 128
+
+
+def scale_of_table(table_idx: Tensor) -> Tensor:
+    """Logistic scale a table row stands for; rows are logarithmic from 0.03 to 160. Row 0 means: not coded, zero."""
+    return SMALLEST_SCALE * torch.exp(table_idx * LOG_SCALE_STEP)
+
+
+class ScaleNetwork(nn.Module):
+    """Integers in, integers out: z symbols and magnitudes of the symbols already coded -> table row of every symbol."""
+
+    def __init__(self, config: LmvicConfig) -> None:
+        super().__init__()
+        width, hidden = config.scale_width, config.scale_hidden
+        self.hyper_in = IntegerConv(config.hyper, 4 * width)
+        self.hyper_space = IntegerConv(width, width, kernel=5, depthwise=True)
+        self.hyper_mid = IntegerConv(width, 4 * width)
+        self.hyper_out = IntegerConv(width, width, kernel=3, depthwise=True)
+        self.quality_bias = nn.Parameter(torch.zeros(QUALITIES, width))
+        self.context_in = IntegerConv(config.channels, width)
+        self.context_space = IntegerConv(width, width, kernel=5, depthwise=True)
+        self.step_bias = nn.Parameter(torch.zeros(STEPS, width, 2, 2))
+        self.head = IntegerConv(2 * width, hidden)
+        self.rows = IntegerConv(hidden, config.channels)
+        with torch.no_grad():
+            falling = 1.5 - 0.22 * frequencies(config.luma, config.chroma).clamp(max=16)
+            self.rows.bias.copy_((falling - math.log(SMALLEST_SCALE)) / LOG_SCALE_STEP / 8)
+            self.rows.weight.mul_(0.3)
+
+    def hyper_features(self, z_symbols: Tensor, *, quality_point: Tensor) -> Tensor:
+        """Integer z symbols [B, N, h, w], one-hot quality [8] -> integer features [B, width, 4h, 4w]."""
+        z = z_symbols.clamp(-HYPER_LIMIT, HYPER_LIMIT) * (ACTIVATION_STEPS // 2)
+        x = F.pixel_shuffle(requantize(self.hyper_in(z)), 2)
+        x = requantize(self.hyper_space(x))
+        x = F.pixel_shuffle(requantize(self.hyper_mid(x)), 2)
+        bias = (quality_point[:, None] * round_half_up(self.quality_bias * 1024)).sum(0)
+        return requantize(self.hyper_out(x) + bias[None, :, None, None])
+
+    def context_features(self, magnitudes: Tensor, step: int) -> Tensor:
+        """Magnitudes of coded symbols, zero where none is coded yet [B, M, H, W] -> integer features [B, width, H, W]."""
+        x = magnitudes.clamp(max=MAGNITUDE_LIMIT) * ACTIVATION_STEPS
+        x = self.context_space(requantize(self.context_in(x)))
+        bias = tile_cells(round_half_up(self.step_bias[step] * 1024), *x.shape[-2:])
+        return requantize(x + bias)
+
+    def table_rows(self, hyper: Tensor, context: Tensor) -> Tensor:
+        """Table row of every channel and position, integers 0 .. 63 in float32. [B, M, H, W]"""
+        x = requantize(self.head(torch.cat([hyper, context], 1)))
+        return clamp_straight(round_half_up(self.rows(x).float() * _INDEX_SHIFT), 0, TABLES - 1)
+
+
+class MeanNetwork(nn.Module):
+    """Float: z, what is decoded so far, and the warped reference's own latent -> mean of every symbol.
+
+        z_hat --hyper--+
+        y_hat so far --context--+--> head --> mean (+ gate * latent of the warped reference)
+        reference latent, validity --reference--+
+    """
+
+    def __init__(self, config: LmvicConfig) -> None:
+        super().__init__()
+        width, hidden, channels = config.mean_width, config.mean_hidden, config.channels
+        self.hyper = nn.Sequential(
+            double_size(config.hyper, width // 2),
+            DepthwiseBlock(width // 2, kernel=5),
+            double_size(width // 2, width),
+            DepthwiseBlock(width),
+            nn.Conv2d(width, width, 1),
+        )
+        self.quality = nn.Linear(1, width)
+        self.context_in = nn.Conv2d(channels, width, 1)
+        self.context_difference = nn.Conv2d(channels, width, 1, bias=False)
+        self.context_space = DepthwiseConv(width, 5)
+        self.step_bias = nn.Parameter(torch.zeros(STEPS, width, 2, 2))
+        self.reference = nn.Sequential(nn.Conv2d(channels + 1, width, 1), DepthwiseBlock(width))
+        self.head = nn.Sequential(
+            nn.Conv2d(2 * width, hidden, 1), nn.LeakyReLU(LEAK), DepthwiseBlock(hidden, expansion=1), nn.LeakyReLU(LEAK)
+        )
+        self.mean = nn.Conv2d(hidden, channels, 1)
+        self.gate = nn.Conv2d(hidden, channels, 1)
+        with torch.no_grad():
+            self.mean.weight.mul_(0.1)
+            self.gate.weight.mul_(0.1)
+            self.gate.bias.copy_(2.5 - 0.25 * frequencies(config.luma, config.chroma).clamp(max=16))
+
+    def view_features(
+        self, z_hat: Tensor, *, quality: Tensor, size: tuple[int, int], reference: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """What does not change from step to step. `reference`: its latent and validity at 1/16. [B, width, H, W]"""
+        features = self.hyper(z_hat)[..., : size[0], : size[1]]
+        level = ((quality - 1) / (QUALITIES - 1)).reshape(1, 1)
+        features = features + self.quality(level)[:, :, None, None]
+        if reference is not None:
+            features = features + self.reference(torch.cat(reference, 1))
+        return features
+
+    def step_means(
+        self, features: Tensor, y_hat: Tensor, known: Tensor, step: int, reference: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """Means for all channels and positions, given `y_hat` where `known` (both zero elsewhere). float32 [B, M, H, W]"""
+        context = self.context_in(y_hat)
+        if reference is not None:
+            context = context + self.context_difference((y_hat - reference[0]) * known)
+        context = self.context_space(F.leaky_relu(context, LEAK))
+        context = context + tile_cells(self.step_bias[step], *context.shape[-2:])
+        hidden = self.head(torch.cat([features, context], 1))
+        mean = self.mean(hidden).float()
+        if reference is not None:
+            latent, valid = reference
+            mean = mean + torch.sigmoid(self.gate(hidden).float()) * valid * latent
+        return mean

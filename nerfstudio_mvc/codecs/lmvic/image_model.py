@@ -1,0 +1,258 @@
+"""The image half of the small LMVIC codec: one view, with or without a warped reference, at any quality.
+
+        x ---linear 16x16 + g_a---> y --gain--> symbols --1/gain--> y_hat ---linear 16x16 + g_s---> x_hat
+                 ^                      |h_a                                        ^
+        reference features             z --> four_step_entropy            reference features
+
+The linear transforms start as a DCT and the learned branches at zero, so step 0 of training is a block-transform codec.
+A predicted view sends its warped reference through the same analysis; that latent is the first guess of the means.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, MeanNetwork, ScaleNetwork, scale_of_table
+from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
+from nerfstudio_mvc.entropy.rate import logistic_bits
+from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
+from nerfstudio_mvc.layers.blocks import DepthwiseBlock, double_size, half_size, starts_at_zero
+from nerfstudio_mvc.layers.rounding import round_half_up
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A picture that predicts the view: already warped, holes filled. picture [B, 3, H, W] 0..1, valid [B, 1, H, W]"""
+
+    picture: Tensor
+    valid: Tensor
+
+
+@dataclass(frozen=True)
+class PreparedReference:
+    """Everything about a reference that does not depend on the view's own symbols."""
+
+    features: Tensor
+    latent: Tensor
+    valid: Tensor
+
+    @property
+    def for_entropy(self) -> tuple[Tensor, Tensor]:
+        return self.latent, self.valid
+
+
+@dataclass(frozen=True)
+class TrainingOutput:
+    """x_hat [B, 3, H, W]; bits of y and of z, summed over the batch."""
+
+    x_hat: Tensor
+    bits_y: Tensor
+    bits_z: Tensor
+
+
+class ReferenceBlend(nn.Module):
+    """Two warped candidates and their validity -> one reference: a weight per pixel, learned."""
+
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        self.weigh = nn.Sequential(
+            nn.PixelUnshuffle(4),
+            nn.Conv2d(8 * 16, width, 1),
+            DepthwiseBlock(width),
+            starts_at_zero(nn.Conv2d(width, 16, 1)),
+            nn.PixelShuffle(4),
+        )
+
+    def forward(self, first: Reference, second: Reference) -> Reference:
+        """`first` is the nearer one. The result is not yet filled where neither is valid."""
+        stacked = torch.cat([first.picture - 0.5, second.picture - 0.5, first.valid, second.valid], 1)
+        height, width = stacked.shape[-2:]
+        padded = F.pad(stacked, (0, -width % 4, 0, -height % 4), mode="replicate")
+        logit = self.weigh(padded).float()[..., :height, :width] + 0.5
+        odds_first = first.valid * torch.sigmoid(logit)
+        odds_second = second.valid * torch.sigmoid(-logit)
+        share = odds_first / (odds_first + odds_second).clamp_min(1e-6)
+        return Reference(share * first.picture + (1 - share) * second.picture, torch.maximum(first.valid, second.valid))
+
+
+class ImageModel(nn.Module):
+    """Transforms, gains and entropy networks of the image codec; see the drawing in the module's docstring."""
+
+    def __init__(self, config: LmvicConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or LmvicConfig()
+        channels, quarter, eighth = config.channels, config.width_quarter, config.width_eighth
+        self.transform = BlockTransform(config.luma, config.chroma)
+
+        self.g_a_in = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(48, quarter, 1))
+        self.g_a = nn.Sequential(
+            DepthwiseBlock(quarter),
+            DepthwiseBlock(quarter),
+            half_size(quarter, eighth),
+            DepthwiseBlock(eighth),
+            DepthwiseBlock(eighth),
+            half_size(eighth, channels),
+            DepthwiseBlock(channels),
+            starts_at_zero(nn.Conv2d(channels, channels, 1)),
+        )
+        self.g_s_latent = nn.Sequential(
+            nn.Conv2d(channels, channels, 1),
+            DepthwiseBlock(channels),
+            double_size(channels, eighth),
+            DepthwiseBlock(eighth),
+            DepthwiseBlock(eighth),
+            double_size(eighth, quarter),
+        )
+        self.g_s_picture = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(48, quarter, 1))
+        self.g_s = nn.Sequential(DepthwiseBlock(quarter), DepthwiseBlock(quarter), DepthwiseBlock(quarter))
+        self.g_s_out = nn.Sequential(starts_at_zero(nn.Conv2d(quarter, 48, 1)), nn.PixelShuffle(4))
+        self.finish = nn.Sequential(
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(12, 32, 3, padding=1),
+            DepthwiseBlock(32),
+            DepthwiseBlock(32),
+            starts_at_zero(nn.Conv2d(32, 12, 1)),
+            nn.PixelShuffle(2),
+        )
+
+        self.blend = ReferenceBlend()
+        self.reference_in = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(64, quarter, 1), DepthwiseBlock(quarter))
+        self.reference_to_g_a = starts_at_zero(nn.Conv2d(quarter, quarter, 1))
+        self.reference_to_g_s = starts_at_zero(nn.Conv2d(quarter, quarter, 1))
+
+        width = config.mean_width
+        self.h_a = nn.Sequential(
+            nn.Conv2d(channels, width, 1),
+            DepthwiseBlock(width),
+            half_size(width, width // 2),
+            DepthwiseBlock(width // 2, kernel=5),
+            half_size(width // 2, config.hyper),
+        )
+        self.z_center = nn.Parameter(torch.zeros(QUALITIES, config.hyper))
+        self.z_log_scale = nn.Parameter(torch.ones(QUALITIES, config.hyper))
+        self.means = MeanNetwork(config)
+        self.scales = ScaleNetwork(config)
+
+        # One quantiser step for all channels at the start, from rd_lambda (0..1 pixels, orthonormal transform).
+        first_steps = torch.tensor([math.sqrt(4e-5 / rd_lambda) for rd_lambda in config.rd_lambdas])
+        self.log_gain = nn.Parameter(-torch.log(first_steps)[:, None].repeat(1, channels))
+        self.log_inverse_gain = nn.Parameter(torch.log(first_steps)[:, None].repeat(1, channels))
+        self.register_buffer("cells", step_cells(channels), persistent=False)
+
+    # -- shared by training, encoder and decoder ---------------------------------------------------------------------
+
+    def at_quality(self, table: Tensor, quality: Tensor) -> Tensor:
+        """Rows of a per-quality table [8, C], linearly between neighbours. [1, C, 1, 1]"""
+        return (quality_weights(quality) @ table)[None, :, None, None]
+
+    def gain(self, quality: Tensor) -> Tensor:
+        return torch.exp(self.at_quality(self.log_gain, quality))
+
+    def inverse_gain(self, quality: Tensor) -> Tensor:
+        return torch.exp(self.at_quality(self.log_inverse_gain, quality))
+
+    def prepare_reference(self, reference: Reference, *, quality: Tensor) -> PreparedReference:
+        """Send a warped picture through the same analysis as the view itself; H and W multiples of 16."""
+        centered = reference.picture - 0.5
+        features = self.reference_in(torch.cat([centered, reference.valid], 1))
+        latent = self.transform.analyse(centered) + self.g_a(self.g_a_in(centered)).float()
+        return PreparedReference(features, latent * self.gain(quality), F.avg_pool2d(reference.valid, BLOCK))
+
+    def analyse(self, x: Tensor, reference: PreparedReference | None, *, quality: Tensor) -> Tensor:
+        """Picture [B, 3, H, W], 0..1, H and W multiples of 16 -> y in quantiser steps. [B, M, H/16, W/16]"""
+        centered = x - 0.5
+        features = self.g_a_in(centered)
+        if reference is not None:
+            features = features + self.reference_to_g_a(reference.features)
+        y = self.transform.analyse(centered) + self.g_a(features).float()
+        return y * self.gain(quality)
+
+    def hyper_analyse(self, y: Tensor) -> Tensor:
+        """y -> z, unquantised. [B, N, ceil(H/64), ceil(W/64)]"""
+        height, width = y.shape[-2:]
+        if height % 4 or width % 4:
+            y = F.pad(y, (0, -width % 4, 0, -height % 4), mode="replicate")
+        return self.h_a(y).float()
+
+    def synthesise(self, y_hat: Tensor, reference: PreparedReference | None, *, quality: Tensor) -> Tensor:
+        """y_hat in quantiser steps -> picture, unclamped. [B, 3, H, W]"""
+        y_hat = y_hat * self.inverse_gain(quality)
+        linear = self.transform.synthesise(y_hat)
+        features = self.g_s_latent(y_hat) + self.g_s_picture(linear)
+        if reference is not None:
+            features = features + self.reference_to_g_s(reference.features)
+        picture = linear + self.g_s_out(self.g_s(features)).float()
+        return picture + self.finish(picture).float() + 0.5
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def forward(
+        self, x: Tensor, reference: Reference | None = None, *, quality: Tensor, noise: bool = True
+    ) -> TrainingOutput:
+        """Code and decode without a range coder; `noise` False gives exactly the symbols real coding has."""
+        prepared = None if reference is None else self.prepare_reference(reference, quality=quality)
+        y = self.analyse(x, prepared, quality=quality)
+        z = self.hyper_analyse(y)
+        z_symbols = round_half_up(z).clamp(-HYPER_LIMIT, HYPER_LIMIT)
+        z_rate = z + torch.empty_like(z).uniform_(-0.5, 0.5) if noise else z_symbols
+        z_scale = torch.exp(self.at_quality(self.z_log_scale, quality))
+        bits_z = logistic_bits(z_rate - self.at_quality(self.z_center, quality), z_scale).sum()
+
+        symbols, residual, y_hat = self._quantise(y, z_symbols, prepared, quality=quality)
+        rows = self._all_rows(symbols.detach(), z_symbols, quality=quality)
+        value = residual + torch.empty_like(residual).uniform_(-0.5, 0.5) if noise else symbols
+        bits_y = logistic_bits(value, scale_of_table(rows)).sum()
+        return TrainingOutput(self.synthesise(y_hat, prepared, quality=quality), bits_y, bits_z)
+
+    def _quantise(
+        self, y: Tensor, z_symbols: Tensor, reference: PreparedReference | None, *, quality: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Walk the four steps: integer symbols, unrounded residual y - mean, and y_hat, each [B, M, H, W]."""
+        pair = None if reference is None else reference.for_entropy
+        size = (y.shape[-2], y.shape[-1])
+        features = self.means.view_features(z_symbols, quality=quality, size=size, reference=pair)
+        y_hat, symbols, residual = torch.zeros_like(y), torch.zeros_like(y), torch.zeros_like(y)
+        known = torch.zeros_like(y[:1])
+        for step in range(STEPS):
+            now = tile_cells(self.cells[step], *size).to(y.dtype)[None]
+            mean = self.means.step_means(features, y_hat, known, step, pair)
+            step_residual = (y - mean) * now
+            step_symbols = round_half_up(step_residual)
+            symbols = symbols + step_symbols
+            residual = residual + step_residual
+            y_hat = y_hat + (step_symbols + mean * now)
+            known = known + now
+        return symbols, residual, y_hat
+
+    def _all_rows(self, symbols: Tensor, z_symbols: Tensor, *, quality: Tensor) -> Tensor:
+        """Table rows of all symbols, the four steps side by side in the batch. [B, M, H, W]"""
+        batch, _, height, width = symbols.shape
+        hyper = self.scales.hyper_features(z_symbols, quality_point=nearest_quality(quality))[..., :height, :width]
+        magnitudes = symbols.abs()
+        known = torch.zeros_like(symbols[:1])
+        steps = []
+        for step in range(STEPS):
+            steps.append(self.scales.context_features(magnitudes * known, step))
+            known = known + tile_cells(self.cells[step], height, width).to(symbols.dtype)[None]
+        rows = self.scales.table_rows(hyper.repeat(STEPS, 1, 1, 1), torch.cat(steps))
+        rows = rows.reshape(STEPS, batch, *rows.shape[1:])
+        cells = tile_cells(self.cells, height, width).to(rows.dtype)[:, None]
+        return (rows * cells).sum(0)
+
+
+def quality_weights(quality: Tensor) -> Tensor:
+    """Share of each of the eight quality points in a quality between 1 and 8. float [8]"""
+    points = torch.arange(1, QUALITIES + 1, dtype=torch.float32, device=quality.device)
+    return F.relu(1 - (quality.clamp(1, QUALITIES) - points).abs())
+
+
+def nearest_quality(quality: Tensor) -> Tensor:
+    """One-hot of the nearest quality point, halves upwards: what integer biases and tables are looked up by. [8]"""
+    points = torch.arange(1, QUALITIES + 1, dtype=torch.float32, device=quality.device)
+    return (points == torch.floor(quality.clamp(1, QUALITIES) + 0.5)).float()
