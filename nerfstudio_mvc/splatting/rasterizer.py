@@ -263,7 +263,7 @@ _DRAW_PLANES, _BACKWARD_PLANES = 6, 7
 
 
 @_kernel
-def _add_splat(touched, rows, x, y, xx, xy, yy, opacity, red, green, blue):
+def _add_splat(state, rows, x, y, xx, xy, yy, opacity, red, green, blue):
     """Blends a splat into the first `rows` rows of `state`; (x, y) is its centre relative to the first pixel's."""
     for row in range(rows):
         dy = f4(row) - y
@@ -306,7 +306,7 @@ def _add_splat_depth(state, rows, x, y, xx, xy, yy, opacity, z):
 
 
 @_kernel
-def _splat_contributions(touched, rows, x, y, xx, xy, yy, opacity, red, green, blue):
+def _splat_contributions(state, rows, x, y, xx, xy, yy, opacity, red, green, blue):
     """As `_add_splat`, and leaves each pixel's weight and gradient of the exponent in the state."""
     for row in range(rows):
         dy = f4(row) - y
@@ -335,7 +335,7 @@ def _splat_contributions(touched, rows, x, y, xx, xy, yy, opacity, red, green, b
 
 
 @_kernel
-def _sum_contributions(touched, pixels, x, y, xx, xy, yy, opacity, gradient):
+def _sum_contributions(state, pixels, x, y, xx, xy, yy, opacity, gradient):
     """Adds up what `_splat_contributions` left in `pixels` pixels from the start of `state`."""
     s, s_x, s_y, s_xx, s_xy, s_yy = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
     s_red, s_green, s_blue, abs_x, abs_y = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
@@ -435,6 +435,6 @@ def _draw_backward_part(part, splats, starts, tile_splats, ends, image, image_gr
             x, y = splats[i, X] - (f4(left) + _HALF), splats[i, Y] - (f4(top + first) + _HALF)
             xx, xy, yy, opacity = splats[i, XX], splats[i, XY], splats[i, YY], splats[i, OPACITY]
             _splat_contributions(
-                state, first, last, x, y, xx, xy, yy, opacity, splats[i, RED], splats[i, GREEN], splats[i, BLUE]
+                touched, rows, x, y, xx, xy, yy, opacity, splats[i, RED], splats[i, GREEN], splats[i, BLUE]
             )
             _sum_contributions(touched, rows * TILE_WIDTH, x, y, xx, xy, yy, opacity, gradients[i])
