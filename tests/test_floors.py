@@ -23,7 +23,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "geometry": ({"colmap_io", "capture", "errors"}, {"torch"}),
     "splatting": ({"colmap_io", "capture", "errors"}, {"numba", "scipy", "torch", "gsplat", "PIL"}),
     "layers": ({"errors"}, {"torch"}),
-    "entropy": ({"coded", "errors"}, {"torch", "constriction"}),
+    "entropy": ({"layers", "coded", "errors"}, {"torch", "constriction"}),
     "codecs": ({"entropy", "layers", "geometry", "capture", "coded", "errors"}, {"torch"}),
     "weights": ({"codecs", "entropy", "layers", "errors"}, {"torch", "safetensors"}),
     "training": (

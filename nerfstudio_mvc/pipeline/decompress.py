@@ -19,7 +19,7 @@ from nerfstudio_mvc.capture.image_files import ImageMetadata, write_image
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import ArchiveError
-from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink
+from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink, shrink_metadata
 from nerfstudio_mvc.pipeline.open_archive import OpenArchive
 from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder
 from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, StepProgress, ViewDone, Warned, ignore_event
@@ -215,14 +215,16 @@ class _Restore:
         name = self._restored_name(view.name)
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_image(path, pixels, metadata)
+        for warning in write_image(path, pixels, metadata):
+            self.warn(warning)
         self.written.append(name)
         for copy in copies:
             copy_name = downscaled_name(copy, view)
             if copy_name is not None:
                 copy_path = self.folder / copy_name
                 copy_path.parent.mkdir(parents=True, exist_ok=True)
-                write_image(copy_path, shrink(pixels, copy.factor), None)
+                smaller = shrink(pixels, copy.factor)
+                write_image(copy_path, smaller, metadata and shrink_metadata(metadata, smaller))
                 self.remade += 1
 
     def _restored_name(self, name: str) -> str:

@@ -5,12 +5,15 @@ Which of them a capture had is recorded by `archive.attachments`.
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
 
 from nerfstudio_mvc.archive.attachments import DownscaledFolder
+from nerfstudio_mvc.capture.image_files import ImageMetadata
 from nerfstudio_mvc.capture.views import View
 
 
@@ -28,3 +31,20 @@ def shrink(pixels: np.ndarray, factor: int) -> np.ndarray:
     height, width = pixels.shape[:2]
     size = max(1, width // factor), max(1, height // factor)
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def shrink_metadata(metadata: ImageMetadata, pixels: np.ndarray) -> ImageMetadata:
+    """What a smaller copy carries of its photograph: grey or colour, profile, alpha; no EXIF, as ffmpeg leaves it out.
+
+    Args:
+        metadata: of the photograph.
+        pixels: of the copy. uint8 [h, w, 3]
+    """
+    height, width = pixels.shape[:2]
+    alpha = metadata.alpha
+    if alpha:
+        with Image.open(io.BytesIO(alpha)) as plane:
+            stream = io.BytesIO()
+            plane.resize((width, height), Image.Resampling.LANCZOS).save(stream, "PNG")
+        alpha = stream.getvalue()
+    return replace(metadata, width=width, height=height, exif=b"", xmp=b"", comment=b"", alpha=alpha)

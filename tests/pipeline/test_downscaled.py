@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from colmap_io.records import Camera
 from nerfstudio_mvc.archive.attachments import DownscaledFolder
+from nerfstudio_mvc.capture.image_files import read_image, write_image
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink
+from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink, shrink_metadata
 
 
 def view(name: str, view_idx: int = 0) -> View:
@@ -33,3 +35,12 @@ def test_sizes_are_rounded_down_and_never_zero() -> None:
 
 def test_flat_stays_flat() -> None:
     assert set(np.unique(shrink(np.full((64, 48, 3), 77, np.uint8), 4))) == {77}
+
+
+def test_alpha_shrinks_with_its_photograph(tmp_path) -> None:
+    Image.new("LA", (16, 8), (90, 128)).save(tmp_path / "a.png")
+    photograph = read_image(tmp_path / "a.png")
+    smaller = shrink(photograph.pixels, 4)
+    write_image(tmp_path / "b.png", smaller, shrink_metadata(photograph.metadata, smaller))
+    copy = Image.open(tmp_path / "b.png")
+    assert (copy.mode, copy.size, copy.getpixel((1, 1))) == ("LA", (4, 2), (90, 128))
