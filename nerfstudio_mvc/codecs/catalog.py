@@ -28,7 +28,7 @@ def codec_class_path(name: str) -> str:
     raise MvcError(f'there is no codec "{name}"; available: {known}')
 
 
-def codec_class(name: str) -> type[Any]:
+def load_codec_class(name: str) -> type[Any]:
     """The class of the codec called `name`; imports its module, and with it torch."""
     module_name, class_name = codec_class_path(name).split(":")
     return getattr(import_module(module_name), class_name)
