@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from nerfstudio_mvc.errors import ShapeError
 
@@ -27,4 +28,4 @@ def split_into_groups(order: Sequence[int], group_size: int) -> list[list[int]]:
     if group_size > 1:
         groups = max(1, min(groups, count // 2))
     bounds = [index * count // groups for index in range(groups + 1)]
-    return [list(order[first:last]) for first, last in zip(bounds, bounds[1:], strict=False)]
+    return [list(order[first:last]) for first, last in pairwise(bounds)]

@@ -31,11 +31,6 @@ from PIL import Image, PngImagePlugin
 
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, ShapeError
 
-IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .avif .tif .tiff .bmp .ppm .pgm .tga .jp2 .gif .heic .heif".split()
-)
-"""Endings by which a file in a capture folder counts as a photograph, in lower case."""
-
 _FORMAT_OF_SUFFIX = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JPEG"),
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
@@ -47,6 +42,9 @@ _FORMAT_OF_SUFFIX = {
     ".tga": "TGA",
     ".jp2": "JPEG2000",
 }
+IMAGE_SUFFIXES = frozenset((*_FORMAT_OF_SUFFIX, ".gif", ".heic", ".heif"))
+"""Endings by which a file in a capture folder counts as a photograph, in lower case."""
+
 _SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "JPEG": {"quality": 95, "subsampling": 0, "optimize": True},
     "PNG": {"optimize": False},

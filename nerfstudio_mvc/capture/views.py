@@ -46,7 +46,15 @@ class View:
 
 @dataclass(frozen=True)
 class Capture:
-    """Views in capture order, the sparse points they share (float64 [P, 3]; may be empty) and their colours (uint8 [P, 3])."""
+    """Photographs of one scene, and what is known of the scene.
+
+    Attributes:
+        root: the folder; None once a capture is read back from an archive.
+        kind: ``"nerfstudio"``, ``"colmap"`` or ``"photographs"``.
+        views: in capture order; ``views[i].view_idx == i``.
+        points: sparse points in the world of the cameras; may be empty. float64 [P, 3]
+        point_colors: RGB. uint8 [P, 3]
+    """
 
     root: Path | None
     kind: str

@@ -1,0 +1,62 @@
+"""A folder of bare photographs -> Capture, with cameras estimated by whoever is given as `estimate_cameras`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from colmap_io.errors import ModelError
+from colmap_io.records import Model
+from nerfstudio_mvc.capture.checks import check_names, image_size, is_image_name
+from nerfstudio_mvc.capture.colmap_source import capture_of_model
+from nerfstudio_mvc.capture.views import Capture
+from nerfstudio_mvc.errors import CaptureError
+
+KIND = "photographs"
+_NO_PHOTOGRAPHS = re.compile(r"images_\d+|(masks?|depths?)(_\d+)?", re.IGNORECASE)
+"""Folders beside photographs that hold smaller copies, masks or depth."""
+
+Progress = Callable[[str, int, int], None]
+
+
+class EstimateCameras(Protocol):
+    """What `colmap_io.mapping.estimate_cameras` does."""
+
+    def __call__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        sizes: Sequence[tuple[int, int]],
+        on_progress: Progress | None = None,
+    ) -> Model: ...
+
+
+def load_photographs(root: Path, *, estimate_cameras: EstimateCameras, on_progress: Progress | None = None) -> Capture:
+    """The capture made of all photographs at and below `root`, in the order of their names.
+
+    Raises:
+        CaptureError: no photograph, an unreadable one, or cameras that cannot be estimated.
+    """
+    names = find_photographs(root)
+    check_names(names, place=str(root))
+    sizes = [image_size(root / name) for name in names]
+    try:
+        model = estimate_cameras(root, names, sizes=sizes, on_progress=on_progress)
+    except ModelError as error:
+        raise CaptureError(str(error)) from None
+    return capture_of_model(root, model, names={image.image_id: image.name for image in model.images}, kind=KIND)
+
+
+def find_photographs(root: Path) -> list[str]:
+    """POSIX paths below `root` of its photographs, sorted; without hidden folders, masks, depth and smaller copies."""
+    found = []
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = [
+            name for name in subfolders if not name.startswith(".") and not _NO_PHOTOGRAPHS.fullmatch(name)
+        ]
+        found += [(Path(folder) / name).relative_to(root).as_posix() for name in files if is_image_name(name)]
+    return sorted(found)
