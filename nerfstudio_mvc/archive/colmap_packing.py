@@ -47,6 +47,7 @@ SCALE_DOUBLE = 1  # any float64
 SCALE_RATIO = 2  # float32 numbers times a ratio of two small integers (photographs resized after matching)
 MAX_RATIO = 16_384
 PROBED = 32
+MAX_COORDINATE = 2.0**24
 MAX_TRACKED_IMAGES = 65_536
 
 Packed = tuple[bytes, list[tuple[int, bytes]]]
@@ -190,7 +191,8 @@ def _bits(packed: bytes, count: int) -> np.ndarray:
 
 def _coordinate_bits(values: np.ndarray, sizes: Collection[int]) -> tuple[tuple[int, int, int], np.ndarray]:
     """How coordinates are scaled (kind, numerator, denominator), and the bits that remain."""
-    single = values.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = values.astype(np.float32)
     if _same_bits(single.astype(np.float64), values):
         return (SCALE_NONE, 1, 1), single.view(np.uint32)
     ratio = _find_ratio(values, sizes)
@@ -213,16 +215,20 @@ def _same_bits(first: np.ndarray, second: np.ndarray) -> bool:
 
 def _find_ratio(values: np.ndarray, sizes: Collection[int]) -> tuple[int, int] | None:
     """The resize that explains all values: from an image of `denominator` pixels across to one of `numerator`."""
-    sample = values[:PROBED]
-    denominators = np.arange(1, MAX_RATIO + 1, dtype=np.float64)[:, None]
+    if not np.all(np.abs(values) < MAX_COORDINATE):
+        return None
+    denominators = np.arange(1, MAX_RATIO + 1)
     for numerator in sorted(sizes):
-        single = (sample * (denominators / numerator)).astype(np.float32).astype(np.float64)
-        fits = (single * (numerator / denominators) == sample).all(1)
-        for denominator in (np.flatnonzero(fits) + 1).tolist():
-            single = (values * (denominator / numerator)).astype(np.float32).astype(np.float64)
-            if _same_bits(single * (numerator / denominator), values):
+        fits = _resized_exactly(values[:PROBED], numerator, denominators[:, None]).all(1)
+        for denominator in denominators[fits].tolist():
+            if _resized_exactly(values, numerator, denominator).all():
                 return numerator, denominator
     return None
+
+
+def _resized_exactly(values: np.ndarray, numerator: int, denominator: int | np.ndarray) -> np.ndarray:
+    single = (values * (denominator / numerator)).astype(np.float32).astype(np.float64)
+    return single * (numerator / denominator) == values
 
 
 def pack_points(data: bytes, *, key_points: KeyPoints) -> Packed | None:

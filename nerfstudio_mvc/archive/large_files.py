@@ -56,15 +56,15 @@ def read_large_file(container: Container, line: IndexLine) -> bytes:
     pieces, size, digest = [], 0, sha256()
     try:
         for chunk in container.chunks(name):
-            piece = decompressor.decompress(chunk, line.size - size + 1)
-            while piece or not (decompressor.needs_input or decompressor.eof):
+            while True:
+                piece = decompressor.decompress(chunk, min(CHUNK_BYTES, line.size - size + 1))
                 size += len(piece)
                 digest.update(piece)
                 pieces.append(piece)
-                if size > line.size:
+                if decompressor.needs_input or decompressor.eof or size > line.size:
                     break
-                piece = decompressor.decompress(b"", line.size - size + 1)
-            if size > line.size:
+                chunk = b""
+            if decompressor.eof or size > line.size:
                 break
     except (lzma.LZMAError, EOFError, MemoryError) as error:
         raise container.damaged(f'attached file "{line.path}" cannot be unpacked ({error})') from error

@@ -211,7 +211,7 @@ class _Fields:
 
     def checked_count(self, value: Any, name: str, limit: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
-            raise self.wrong(f'manifest field "{name}"', f"or holds no integer from 0 to {limit}")
+            raise self.wrong(f'manifest field "{name}"', f"out of range: integers from 0 to {limit} are possible")
         return value
 
     def checked_path(self, value: Any, name: str) -> str:

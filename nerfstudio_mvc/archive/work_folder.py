@@ -46,7 +46,7 @@ class WorkFolder:
             with writing(target):
                 self._take_over(key, resume)
         except BaseException:
-            self._lock.close()
+            self.close(remove=not (self.path / KEY_NAME).exists())
             raise
 
     def _locked(self) -> IO[str]:

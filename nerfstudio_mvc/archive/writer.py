@@ -11,10 +11,10 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nerfstudio_mvc import __version__
 from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.attachments import AttachmentPlan, read_attached
 from nerfstudio_mvc.archive.camera_table import decode_cameras, encode_cameras, views_of_table
@@ -160,15 +160,18 @@ class ArchiveWriter:
         assembled = self._work.path / ASSEMBLED_NAME
         small, large = _split(plan)
         needed_bytes = sum(self._finished.values()) + sum(size for _, size in [*small, *large])
-        with writing(self.path, needed_bytes=needed_bytes):
-            with zipfile.ZipFile(assembled, "w") as archive:
-                self._write_entries(archive, plan, small, large, image_metadata)
-            with assembled.open("r+b") as stream:
-                os.fsync(stream.fileno())
-            report = self._verified(assembled)
-            self._check_target()
-            os.replace(assembled, self.path)
-            _sync_folder(self.path.parent)
+        try:
+            with writing(self.path, needed_bytes=needed_bytes):
+                with zipfile.ZipFile(assembled, "w") as archive:
+                    self._write_entries(archive, plan, small, large, image_metadata)
+                with assembled.open("r+b") as stream:
+                    os.fsync(stream.fileno())
+                report = self._verified(assembled)
+                self._check_target()
+                os.replace(assembled, self.path)
+                _sync_folder(self.path.parent)
+        finally:
+            assembled.unlink(missing_ok=True)
         self._close(remove=True)
         return report
 
@@ -241,7 +244,7 @@ class ArchiveWriter:
     ) -> Manifest:
         return Manifest(
             version=layout.FORMAT_VERSION,
-            writer=_program(),
+            writer=f"nerfstudio_mvc {__version__}",
             codec=self._settings.codec,
             fingerprint=self._settings.fingerprint,
             quality=self._settings.quality,
@@ -311,13 +314,6 @@ def _split(plan: AttachmentPlan) -> tuple[list[tuple[str, int]], list[tuple[str,
             small.append((path, size))
             filled += size
     return small, large
-
-
-def _program() -> str:
-    try:
-        return f"nerfstudio_mvc {version('nerfstudio_mvc')}"
-    except PackageNotFoundError:
-        return "nerfstudio_mvc"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,200 @@
+"""Whatever bytes a file holds, reading it ends in a value or an ArchiveError, soon and in little memory."""
+
+import contextlib
+import json
+import re
+import struct
+import warnings
+import zipfile
+
+import pytest
+from small_archive import make_views, write_archive
+
+from nerfstudio_mvc.archive.integrity import verify
+from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
+from nerfstudio_mvc.archive.summary import summarize
+from nerfstudio_mvc.errors import ArchiveError
+
+GROUPS = [[0, 1], [2]]
+
+
+@pytest.fixture
+def archive(tmp_path):
+    root = tmp_path / "capture"
+    views = make_views(root, 3)
+    (root / "transforms.json").write_text('{"frames": []}')
+    path = tmp_path / "a.mvc"
+    write_archive(path, root, views, GROUPS)
+    return path
+
+
+def rewrite(path, target, changes):
+    """Copy an archive with some entries' bytes exchanged; None drops one."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as out:
+        for entry in source.infolist():
+            data = changes.get(entry.filename, source.read(entry))
+            if data is not None:
+                out.writestr(entry, data)
+    return target
+
+
+def problems_of(path):
+    """What is wrong with an archive, in one text; "" when nothing is."""
+    try:
+        return " ".join(verify(path).problems)
+    except ArchiveError as error:
+        return str(error)
+
+
+def with_manifest(path, target, **changes):
+    with zipfile.ZipFile(path) as source:
+        document = json.loads(source.read("manifest.json"))
+    document.update(changes)
+    return rewrite(path, target, {"manifest.json": json.dumps(document).encode()})
+
+
+def test_cut_anywhere(archive, tmp_path):
+    data = archive.read_bytes()
+    cut = tmp_path / "cut.mvc"
+    for length in range(0, len(data), 3):
+        cut.write_bytes(data[:length])
+        with pytest.raises(ArchiveError):
+            verify(cut)
+
+
+def test_flip_any_byte(archive, tmp_path):
+    data = archive.read_bytes()
+    flipped = tmp_path / "flipped.mvc"
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 0xFF
+        flipped.write_bytes(damaged)
+        assert "\n" not in problems_of(flipped)
+        with contextlib.suppress(ArchiveError):
+            summarize(flipped)
+
+
+def test_flipped_string_is_found_and_named(archive, tmp_path):
+    data = archive.read_bytes()
+    with ArchiveReader(archive) as reader:
+        group = reader.read_group(0)
+    payload = group.views[1].substreams[1].payload
+    damaged = tmp_path / "damaged.mvc"
+    damaged.write_bytes(data.replace(payload, bytes(len(payload))))
+    with ArchiveReader(damaged) as reader:
+        assert reader.read_group(1).coding_order == (2,)
+        with pytest.raises(DamagedGroupError) as caught:
+            reader.read_group(0)
+    assert caught.value.intact.views == group.views[:1]
+    assert caught.value.lost_view_idxs == (1,)
+    message = str(caught.value)
+    assert message.startswith(
+        f'{damaged}: view 1 "images/frame 01 ü.jpg", substream "image/y/step0": checksum mismatch (stored '
+    )
+    assert message.endswith(
+        "View 1, the rest of group 0, is lost; all others decode: "
+        "ns-mvc-decompress --archive damaged.mvc --output-dir out --skip-damaged"
+    )
+    report = verify(damaged)
+    assert report.problems == (message,)
+    assert report.damaged_views == ("images/frame 01 ü.jpg",)
+    assert (report.views, report.groups) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"version": 2}, "version 2, this program reads version 1"),
+        ({"format": "zip"}, r"no \.mvc archive"),
+        ({"names": ["a", "b"]}, "sizes"),
+        ({"names": ["a", "b", "../c"]}, "not a plain path"),
+        ({"names": ["a", "b", "/c"]}, "absolute"),
+        ({"names": ["a", "b", "C:c"]}, "absolute"),
+        ({"names": ["a", "b", "a"]}, "twice"),
+        ({"names": []}, "0 views"),
+        ({"names": 2**40}, "names"),
+        ({"sizes": [[10, 10, 2**40]]}, "sizes"),
+        ({"sizes": [[10, 10, 2]]}, "view table"),
+        ({"sizes": [[10, 0, 3]]}, "view table"),
+        ({"sizes": [[10, 2**40, 3]]}, "sizes"),
+        ({"groups": [[0, 1], [1]]}, "exactly once"),
+        ({"groups": [[0, 1], [2**40]]}, "groups"),
+        ({"groups": [[0, 1], []]}, "groups"),
+        ({"groups": [[0], [1], [2]]}, "missing"),
+        ({"groups": [[1, 0], [2]]}, "other views than the manifest"),
+        ({"quality": "high"}, "quality"),
+        ({"quality": True}, "quality"),
+        ({"codec": None}, "codec"),
+        ({"attachments": "some"}, "attachments"),
+        ({"attached": [0]}, "attached"),
+        ({"attached": [2, 0]}, "disagrees with the manifest"),
+        ({"left_out": [["a", -1, "b"]]}, "left_out"),
+        ({"downscaled": [{"path": "../x"}]}, "source"),
+        ({"downscaled": [[]]}, "no JSON object"),
+    ],
+)
+def test_manifest_that_does_not_hold_together(archive, tmp_path, changes, text):
+    path = with_manifest(archive, tmp_path / "b.mvc", **changes)
+    assert re.search(text, problems_of(path))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"format": "mvc", "version": 1e400}']
+)
+def test_manifest_that_is_none(archive, tmp_path, data):
+    with pytest.raises(ArchiveError):
+        verify(rewrite(archive, tmp_path / "b.mvc", {"manifest.json": data}))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "cameras.bin", "groups/00001.mvg", "attachments/pack.bin"])
+def test_missing_entry(archive, tmp_path, name):
+    path = rewrite(archive, tmp_path / "b.mvc", {name: None})
+    assert "missing" in problems_of(path) or name in problems_of(path)
+
+
+def test_exchanged_groups_are_noticed(archive, tmp_path):
+    with zipfile.ZipFile(archive) as source:
+        first = source.read("groups/00000.mvg")
+    report = verify(rewrite(archive, tmp_path / "b.mvc", {"groups/00001.mvg": first}))
+    assert report.damaged_views == ("images/frame 02 ü.jpg",)
+
+
+def test_repeated_and_unknown_entries(archive, tmp_path):
+    for name, text in (("cameras.bin", "twice"), ("../evil", "none of this format")):
+        path = tmp_path / "b.mvc"
+        path.write_bytes(archive.read_bytes())
+        with zipfile.ZipFile(path, "a") as out, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            out.writestr(name, b"x")
+        assert text in problems_of(path)
+
+
+def test_zip_bomb_is_refused(archive, tmp_path):
+    path = rewrite(archive, tmp_path / "b.mvc", {"manifest.json": b" " * (80 << 20)})
+    with pytest.raises(ArchiveError, match="at most"):
+        verify(path)
+
+
+def test_other_files(tmp_path):
+    path = tmp_path / "x.mvc"
+    with pytest.raises(ArchiveError, match="no such file"):
+        verify(path)
+    for data in (b"", b"PK\x05\x06" + bytes(18), b"photograph" * 100, b"PK\x05\x06" + b"\xff" * 18):
+        path.write_bytes(data)
+        with pytest.raises(ArchiveError):
+            verify(path)
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("readme.txt", b"hello")
+    with pytest.raises(ArchiveError, match=r"no manifest\.json"):
+        verify(path)
+
+
+def test_overlapping_entries(archive, tmp_path):
+    data = bytearray(archive.read_bytes())
+    central = data.index(b"PK\x01\x02")
+    second = data.index(b"PK\x01\x02", central + 4)
+    struct.pack_into("<I", data, second + 42, 0)
+    path = tmp_path / "b.mvc"
+    path.write_bytes(data)
+    with pytest.raises(ArchiveError, match="overlaps"):
+        verify(path)

@@ -1,0 +1,187 @@
+"""Packs give back the very bytes, whatever the files are, and are smaller where the files are understood."""
+
+import io
+import lzma
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_archive import colmap_model
+
+from nerfstudio_mvc.archive import planes
+from nerfstudio_mvc.archive.colmap_packing import parse_points
+from nerfstudio_mvc.archive.packing import (
+    KIND_FILE,
+    RECIPE_IMAGES,
+    RECIPE_PLAIN,
+    RECIPE_PLY,
+    RECIPE_POINTS,
+    Item,
+    PackReader,
+    pack,
+)
+from nerfstudio_mvc.errors import ArchiveError
+
+SAMPLE = Path(__file__).parents[2] / "examples/data/nerfstudio"
+MODEL = "colmap/sparse/0"
+
+
+def items_of(folder: Path) -> list[Item]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [Item(KIND_FILE, path.relative_to(folder).as_posix(), path.read_bytes()) for path in files]
+
+
+def unpacked(packed: bytes) -> dict[str, bytes]:
+    return {item.path: item.data for item in PackReader(packed, what="t").items()}
+
+
+def recipes(packed: bytes) -> dict[str, int]:
+    return {Path(line.path).name: line.recipe for line in PackReader(packed, what="t").lines}
+
+
+def nerfstudio_ply(folder: Path, *, decimals: int = 6, reverse: bool = True) -> bytes:
+    points, _, _ = parse_points((folder / MODEL / "points3D.bin").read_bytes())
+    order = range(len(points) - 1, -1, -1) if reverse else range(len(points))
+    lines = [
+        f"{x:.{decimals}f} {z:.{decimals}f} {-y:.{decimals}f} {r} {g} {b}\n"
+        for (x, y, z), (r, g, b) in ((points[row]["xyz"].tolist(), points[row]["rgb"].tolist()) for row in order)
+    ]
+    return f"ply\nformat ascii 1.0\nelement vertex {len(points)}\nend_header\n".encode() + "".join(lines).encode()
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_colmap_model_and_its_point_list(tmp_path, double, shuffled):
+    colmap_model(tmp_path / MODEL, double=double, shuffled=shuffled)
+    (tmp_path / "sparse_pc.ply").write_bytes(nerfstudio_ply(tmp_path))
+    items = items_of(tmp_path)
+    packed = pack(items)
+    assert unpacked(packed) == {item.path: item.data for item in items}
+    assert recipes(packed) == {
+        "cameras.bin": RECIPE_PLAIN,
+        "images.bin": RECIPE_IMAGES,
+        "points3D.bin": RECIPE_POINTS,
+        "sparse_pc.ply": RECIPE_PLY,
+    }
+
+
+def test_resized_key_points_are_recognised(tmp_path):
+    colmap_model(tmp_path / MODEL, points=400)
+    path = tmp_path / MODEL / "images.bin"
+    plain = len(pack(items_of(tmp_path)))
+    data = bytearray(path.read_bytes())
+    resized = scale_key_points(bytes(data), 1280 / 1008)
+    path.write_bytes(resized)
+    items = items_of(tmp_path)
+    packed = pack(items)
+    assert unpacked(packed) == {item.path: item.data for item in items}
+    assert len(packed) < 1.02 * plain
+
+
+def scale_key_points(data: bytes, factor: float) -> bytes:
+    from nerfstudio_mvc.archive.colmap_packing import parse_images
+
+    headers, key_points = parse_images(data)
+    parts, position = [headers[:8]], 8
+    for records in key_points.records:
+        end = headers.index(b"\0", position + 64) + 9
+        scaled = records.copy()
+        scaled["x"] *= factor
+        scaled["y"] *= factor
+        parts += [headers[position:end], scaled.tobytes()]
+        position = end
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("name", ["images.bin", "points3D.bin", "cameras.bin", "sparse_pc.ply"])
+def test_files_that_only_look_known_are_carried_as_they_are(tmp_path, name):
+    colmap_model(tmp_path / MODEL)
+    (tmp_path / MODEL / "sparse_pc.ply").write_bytes(nerfstudio_ply(tmp_path, decimals=5))
+    path = tmp_path / MODEL / name
+    whole = path.read_bytes()
+    for data in (b"", whole[:7], whole[:-1], whole + b"\0", bytes(len(whole)), b"\xff" * len(whole)):
+        path.write_bytes(data)
+        items = items_of(tmp_path)
+        assert unpacked(pack(items)) == {item.path: item.data for item in items}
+
+
+def test_not_a_number_and_odd_links_survive(tmp_path):
+    colmap_model(tmp_path / MODEL)
+    path = tmp_path / MODEL / "images.bin"
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        damaged = data.copy()
+        damaged[rng.integers(len(data), size=3)] = rng.integers(0, 256, 3)
+        path.write_bytes(damaged.tobytes())
+        items = items_of(tmp_path)
+        assert unpacked(pack(items)) == {item.path: item.data for item in items}
+
+
+names = st.sampled_from(["images.bin", "points3D.bin", "a/points3D.bin", "sparse_pc.ply", "transforms.json", "m/ü.png"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(names, st.binary(max_size=300)))
+def test_any_files(files):
+    packed = pack([Item(KIND_FILE, path, data) for path, data in files.items()])
+    assert unpacked(packed) == files
+
+
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="sample capture not here")
+def test_sample_takes_far_less_than_xz():
+    items = [item for item in items_of(SAMPLE) if not item.path.startswith("images/")]
+    packed = pack(items)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for item in items:
+            info = tarfile.TarInfo(item.path)
+            info.size = len(item.data)
+            tar.addfile(info, io.BytesIO(item.data))
+    solid = len(lzma.compress(buffer.getvalue(), preset=9))
+    assert unpacked(packed) == {item.path: item.data for item in items}
+    assert len(packed) < 0.7 * solid
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.one_of(st.binary(max_size=2000), st.integers(1, 5000).map(bytes)))
+def test_planes_round_trip(raw):
+    method, packed = planes.compress(raw) if raw else (planes.STORED, raw)
+    assert planes.decompress(packed, method=method, raw_bytes=len(raw), what="t") == raw
+
+
+@pytest.mark.parametrize("method", [planes.DEFLATE, planes.BZIP2, planes.LZMA2 + 15])
+def test_stream_that_unpacks_to_more_than_it_says_is_refused(method):
+    raw = bytes(100_000)
+    packed = next(data for found, data in planes._candidates(raw) if found == method)
+    with pytest.raises(ArchiveError, match="another length"):
+        planes.decompress(packed, method=method, raw_bytes=10, what="t")
+
+
+@pytest.mark.parametrize("kind", ["i4", "i8"])
+def test_zigzag_of_extremes(kind):
+    values = np.array([0, -1, 1, np.iinfo(kind).min, np.iinfo(kind).max], kind)
+    unsigned = planes.zigzag_array(values)
+    assert unsigned[:3].tolist() == [0, 1, 2]
+    assert np.array_equal(planes.unzigzag_array(unsigned), values)
+
+
+def test_damaged_pack_ends_in_a_value_or_an_archive_error(tmp_path):
+    colmap_model(tmp_path / MODEL, points=12, images=2)
+    (tmp_path / "sparse_pc.ply").write_bytes(nerfstudio_ply(tmp_path))
+    files = {item.path: item.data for item in items_of(tmp_path)}
+    packed = pack(items_of(tmp_path))
+    for cut in range(0, len(packed), 7):
+        with pytest.raises(ArchiveError):
+            unpacked(packed[:cut])
+    for position in range(len(packed)):
+        damaged = bytearray(packed)
+        damaged[position] ^= 0x55
+        try:
+            found = unpacked(bytes(damaged))
+        except ArchiveError:
+            continue
+        assert set(found.values()) <= set(files.values())
