@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.console import format_bytes, format_saving, format_seconds, print_json, print_table
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Compress:
 
 def _print_report(report: CompressReport) -> None:
     coded_bytes = report.file_bytes - report.attachment_bytes
-    saved = f" ({1 - coded_bytes / report.source_bytes:.1%} saved)" if report.source_bytes else ""
+    saved = f"  ({format_saving(coded_bytes, report.source_bytes)})" if report.source_bytes else ""
     rows = [
         ("archive", f"{report.archive}  {format_bytes(report.file_bytes)}"),
         ("photographs on disk", format_bytes(report.source_bytes)),

@@ -18,11 +18,6 @@ from rich.table import Table
 from rich.text import Text
 
 
-def answer_console() -> Console:
-    """For the answer: stdout. Wide where it is not a terminal, so that names are not cut in a file or a pipe."""
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-
-
 def progress_console() -> Console:
     """For everything else: stderr."""
     return Console(stderr=True, highlight=False)
@@ -47,6 +42,17 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def format_count(count: int, noun: str) -> str:
+    """``"1 view"``, ``"12 views"``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def format_saving(coded_bytes: int, source_bytes: int) -> str:
+    """How much smaller the one is than the other: ``"92.1% saved"``, ``"3.0% larger"``."""
+    saved = 1 - coded_bytes / source_bytes
+    return f"{saved:.1%} saved" if saved >= 0 else f"{-saved:.1%} larger"
+
+
 def format_sizes(sizes: Sequence[tuple[int, int]], limit: int = 3) -> str:
     """``"1008x756"``, ``"1008x756, 756x1008"``: image sizes, the first few of them."""
     shown = ", ".join(f"{width}x{height}" for width, height in sizes[:limit])
@@ -69,7 +75,12 @@ def print_table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), ri
         )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    answer_console().print(table)
+    # Wide where stdout is not a terminal, so that names are not folded in a file or a pipe.
+    console = Console(width=None if sys.stdout.isatty() else 240, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def print_json(value: Any) -> None:

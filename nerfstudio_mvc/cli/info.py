@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
-from nerfstudio_mvc.cli.console import format_bytes, format_sizes, print_json, print_table
+from nerfstudio_mvc.cli.console import format_bytes, format_count, format_saving, format_sizes, print_json, print_table
 from nerfstudio_mvc.cli.main import run_command
 
 
@@ -33,10 +33,10 @@ def _print_summary(summary: ArchiveSummary) -> None:
     manifest = summary.manifest
     sizes = tuple(dict.fromkeys((view.width, view.height) for view in manifest.views))
     group_sizes = ", ".join(str(size) for size in summary.group_sizes)
-    attached_note = f"{manifest.attached_files} files, {format_bytes(summary.attached_bytes)} on disk"
+    attached_note = f"{format_count(manifest.attached_files, 'file')}, {format_bytes(summary.attached_bytes)} on disk"
     rows = [
         ("archive", f"{summary.archive}  (format {manifest.version}, written by {manifest.writer})"),
-        ("capture", f"{manifest.kind}: {len(manifest.views)} views, {format_sizes(sizes)}"),
+        ("capture", f"{manifest.kind}: {format_count(len(manifest.views), 'view')}, {format_sizes(sizes)}"),
         ("codec", f"{manifest.codec}, quality {manifest.quality:g}, weights {manifest.fingerprint[:6] or '-'}"),
         ("groups", f"{len(manifest.groups)}, views in each: {group_sizes}"),
         ("file", format_bytes(summary.file_bytes)),
@@ -49,8 +49,8 @@ def _print_summary(summary: ArchiveSummary) -> None:
     ]
     if summary.source_bytes:
         coded_bytes = summary.file_bytes - summary.attachment_bytes
-        saved = f"{1 - coded_bytes / summary.source_bytes:.1%} saved"
-        rows.append(("photographs on disk were", f"{format_bytes(summary.source_bytes)}  ({saved})"))
+        saving = format_saving(coded_bytes, summary.source_bytes)
+        rows.append(("photographs on disk were", f"{format_bytes(summary.source_bytes)}  ({saving})"))
     rows += [("left out", f"{item.path}  {format_bytes(item.bytes)}  {item.reason}") for item in manifest.left_out]
     print_table(rows)
 

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from nerfstudio_mvc.cli.console import format_bytes, format_sizes, progress_console
+from nerfstudio_mvc.cli.console import format_bytes, format_count, format_saving, format_sizes, progress_console
 from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Planned, StepProgress, ViewDone, Warned
 
 
@@ -59,7 +59,9 @@ class ProgressView:
             case ViewDone():
                 self._advance(1, event.payload_bytes, event.source_bytes)
             case GroupReused():
-                self._console.print(f"group {event.group_idx}: {event.views} views are coded already", markup=False)
+                self._console.print(
+                    f"group {event.group_idx}: {format_count(event.views, 'view')} coded already", markup=False
+                )
                 self._advance(event.views, event.payload_bytes, event.source_bytes)
             case Warned():
                 self._console.print(f"warning: {event.message}", markup=False)
@@ -79,14 +81,13 @@ class ProgressView:
     def _note(self) -> str:
         if not self._payload_bytes or not self._source_bytes:
             return ""
-        saved = 1 - self._payload_bytes / self._source_bytes
-        return f"{format_bytes(self._payload_bytes)} of {format_bytes(self._source_bytes)}, {saved:.0%} saved"
+        saving = format_saving(self._payload_bytes, self._source_bytes)
+        return f"{format_bytes(self._payload_bytes)} of {format_bytes(self._source_bytes)}, {saving}"
 
 
 def plan_line(plan: Planned) -> str:
     """``lmvic, quality 5: 12 views in 1 group, 1008x756, weights 5b1e07, cpu``"""
-    views = f"{plan.views} view{'s' if plan.views != 1 else ''}"
-    groups = f"{plan.groups} group{'s' if plan.groups != 1 else ''}"
+    views, groups = format_count(plan.views, "view"), format_count(plan.groups, "group")
     weights = f", weights {plan.fingerprint[:6]}" if plan.fingerprint else ""
     quality = f"{plan.codec}, quality {plan.quality:g}"
     return f"{quality}: {views} in {groups}, {format_sizes(plan.sizes)}{weights}, {plan.device}"

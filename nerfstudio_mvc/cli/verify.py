@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nerfstudio_mvc.archive.integrity import verify
-from nerfstudio_mvc.cli.console import format_bytes, print_json, print_table
+from nerfstudio_mvc.cli.console import format_bytes, format_count, print_json, print_table
 from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
 
 if TYPE_CHECKING:
@@ -37,13 +37,14 @@ class Verify:
         if self.json:
             print_json({"ok": ok, "bytes": report, "decoding": decoding})
             return 0 if ok else EXIT_FAILED
+        views, attached = format_count(report.views, "view"), format_count(report.attachments, "attached file")
         rows = [
             ("archive", f"{report.archive}  {format_bytes(report.file_bytes)}"),
-            ("whole", f"{report.views} views in {report.groups} groups, {report.attachments} attached files"),
+            ("whole", f"{views} in {format_count(report.groups, 'group')}, {attached}"),
             *[("damaged", problem) for problem in report.problems],
         ]
         if decoding is not None:
-            rows.append(("decoded exactly", f"{len(decoding.exact)} views"))
+            rows.append(("decoded exactly", format_count(len(decoding.exact), "view")))
             rows += [("decoded to other pixels", name) for name in decoding.differing]
             rows += [("not decoded", name) for name in decoding.lost]
         rows.append(("verdict", "everything is as it was written" if ok else "damaged"))
