@@ -111,6 +111,9 @@ def test_missing_depth_is_not_mixed_in():
     holes = flow_to_reference(depth, current=current, reference=reference, height=48, width=64)
     whole = flow_to_reference(torch.full((6, 8), 4.0), current=current, reference=reference, height=48, width=64)
     assert not holes.valid[20, 28]  # the centre of the missing cell
+    # Towards a neighbour depth is kept up to half way: 0.31 and 0.69 of the missing cell in the mix.
+    assert holes.valid[20, 22]
+    assert not holes.valid[20, 25]
     assert holes.valid.sum() < whole.valid.sum()
     assert torch.allclose(holes.flow[:, holes.valid], whole.flow[:, holes.valid], atol=1e-3)
 
@@ -159,6 +162,9 @@ def test_what_lies_behind_or_beside_the_reference_is_not_valid():
     beside = view((50, 50, 32, 24), 64, 48, pose(0, 0, [-2.56, 0, 0]), "PINHOLE")  # 32 pixels at depth 4
     assert not flow_to_reference(depth, current=here, reference=turned).valid.any()
     assert not flow_to_reference(depth, current=here, reference=past).valid.any()
+    on_axis = view((50, 50, 32.5, 24.5), 65, 49, None, "PINHOLE")
+    behind = view((50, 50, 32.5, 24.5), 65, 49, past.cam_from_world, "PINHOLE")
+    assert not flow_to_reference(torch.full((49, 65), 4.0), current=on_axis, reference=behind).valid.any()
     field = flow_to_reference(depth, current=here, reference=beside)
     assert not field.valid[:, :32].any()
     assert field.valid[:, 32:].all()
@@ -214,6 +220,15 @@ def test_unprojecting_and_projecting_is_the_identity():
     assert visible.all()
     assert (pixels[0] - (torch.arange(64) + 0.5)).abs().max() < 1e-3
     assert (pixels[1] - (torch.arange(48)[:, None] + 0.5)).abs().max() < 1e-3
+
+
+def test_points_behind_the_camera_are_not_visible():
+    here = view((50, 50, 32, 24), 64, 48, None, "PINHOLE")
+    points = torch.tensor([[0.1, 0.1, 0.1, 9.0], [0.2, 0.2, 0.2, 0.0], [1.0, -1.0, 0.0, 1.0]])
+    pixels, visible = project(points, view=here)
+    assert visible.tolist() == [True, False, False, False]
+    assert torch.allclose(pixels[:, 0], torch.tensor([37.0, 34.0]))
+    assert not pixels[:, 1:].any()
 
 
 def test_arguments_are_left_alone_and_misfits_refused():
