@@ -7,7 +7,8 @@ and `splatting`; printing is the command line's.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ import numpy as np
 
 from nerfstudio_mvc.archive.attachments import LeftOut, plan_attachments
 from nerfstudio_mvc.archive.integrity import pixel_check
-from nerfstudio_mvc.archive.summary import summarize
+from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
 from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
 from nerfstudio_mvc.capture.grouping import split_into_groups
 from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
@@ -140,17 +141,9 @@ def compress_capture(
     capture = load_capture(Path(data), on_progress=run.step)
     active_codec = open_codec(codec, device=device, weights=weights) if isinstance(codec, str) else codec
     groups = split_into_groups(coding_order(capture.views), group_size)
-    run.report(
-        Planned(
-            codec=active_codec.name,
-            fingerprint=active_codec.fingerprint,
-            quality=quality,
-            device=device,
-            views=len(capture.views),
-            groups=len(groups),
-            sizes=tuple(dict.fromkeys((view.width, view.height) for view in capture.views)),
-        )
-    )
+    plan = _plan(capture, groups, active_codec, quality, device)
+    run.report(plan)
+    attachment_plan = plan_attachments(capture.root, view_names=[view.name for view in capture.views], mode=attachments)
     settings = CodingSettings(
         codec=active_codec.name,
         fingerprint=active_codec.fingerprint,
@@ -161,16 +154,18 @@ def compress_capture(
             "gaussians": None if gaussians is None else Path(gaussians).name,
         },
     )
-    plan = plan_attachments(capture.root, view_names=[view.name for view in capture.views], mode=attachments)
-    with ArchiveWriter(
-        output,
-        views=capture.views,
-        kind=capture.kind,
-        groups=groups,
-        settings=settings,
-        resume=resume,
-        force=force,
-    ) as writer:
+    with (
+        ArchiveWriter(
+            output,
+            views=capture.views,
+            kind=capture.kind,
+            groups=groups,
+            settings=settings,
+            resume=resume,
+            force=force,
+        ) as writer,
+        _kept_groups_told(writer, len(groups), run),
+    ):
         # From here on the cameras are those the decoder will read.
         capture = _with_stored_cameras(capture, writer.views)
         todo = [group_idx for group_idx in range(len(groups)) if not writer.has_group(group_idx)]
@@ -182,30 +177,16 @@ def compress_capture(
             else:
                 _take_over_group(writer, group_idx, views, run)
         run.step("packing and verifying", 0, 1)
-        writer.finish(plan, image_metadata=run.metadata)
+        writer.finish(attachment_plan, image_metadata=run.metadata)
         run.step("packing and verifying", 1, 1)
-    summary = summarize(output)
-    return CompressReport(
+    return _report(
+        summarize(output),
+        plan,
+        run,
         archive=output,
-        codec=active_codec.name,
-        fingerprint=active_codec.fingerprint,
-        quality=quality,
-        device=device,
-        views=len(capture.views),
-        groups=len(groups),
         groups_reused=len(groups) - len(todo),
-        pixels=summary.pixels,
-        source_bytes=summary.source_bytes,
-        file_bytes=summary.file_bytes,
-        image_bytes=summary.image_bytes,
-        depth_bytes=summary.depth_bytes,
-        attachment_bytes=summary.attachment_bytes,
-        overhead_bytes=summary.camera_bytes + summary.container_bytes,
-        bpp=summary.bpp,
-        psnr_db=float(np.mean(run.view_psnr_db)) if len(run.view_psnr_db) == len(capture.views) else None,
         depth=prior.note if todo else "as in the run that was resumed",
-        left_out=plan.left_out,
-        warnings=tuple(run.warnings),
+        left_out=attachment_plan.left_out,
         elapsed_s=time.monotonic() - start_s,
     )
 
@@ -239,6 +220,68 @@ def _check_settings(quality: float, group_size: int) -> None:
         raise MvcError(f"quality {quality:g} is out of range: give a number from 1 (smallest) to 8 (best)")
     if group_size < 1:
         raise MvcError(f"group size {group_size} is out of range: give 1 or more views")
+
+
+def _plan(
+    capture: Capture, groups: Sequence[Sequence[int]], codec: MultiViewCodec, quality: float, device: str
+) -> Planned:
+    return Planned(
+        codec=codec.name,
+        fingerprint=codec.fingerprint,
+        quality=quality,
+        device=device,
+        views=len(capture.views),
+        groups=len(groups),
+        sizes=tuple(dict.fromkeys((view.width, view.height) for view in capture.views)),
+    )
+
+
+@contextmanager
+def _kept_groups_told(writer: ArchiveWriter, groups: int, run: _Run) -> Iterator[None]:
+    """Say on the way out of a stopped run what `resume` will find."""
+    try:
+        yield
+    except BaseException:
+        kept = sum(writer.has_group(group_idx) for group_idx in range(groups))
+        if kept:
+            run.warn(f"{kept} of {groups} groups are coded and kept: the same command with --resume goes on from there")
+        raise
+
+
+def _report(
+    summary: ArchiveSummary,
+    plan: Planned,
+    run: _Run,
+    *,
+    archive: Path,
+    groups_reused: int,
+    depth: str,
+    left_out: tuple[LeftOut, ...],
+    elapsed_s: float,
+) -> CompressReport:
+    return CompressReport(
+        archive=archive,
+        codec=plan.codec,
+        fingerprint=plan.fingerprint,
+        quality=plan.quality,
+        device=plan.device,
+        views=plan.views,
+        groups=plan.groups,
+        groups_reused=groups_reused,
+        pixels=summary.pixels,
+        source_bytes=summary.source_bytes,
+        file_bytes=summary.file_bytes,
+        image_bytes=summary.image_bytes,
+        depth_bytes=summary.depth_bytes,
+        attachment_bytes=summary.attachment_bytes,
+        overhead_bytes=summary.camera_bytes + summary.container_bytes,
+        bpp=summary.bpp,
+        psnr_db=float(np.mean(run.view_psnr_db)) if len(run.view_psnr_db) == plan.views else None,
+        depth=depth,
+        left_out=left_out,
+        warnings=tuple(run.warnings),
+        elapsed_s=elapsed_s,
+    )
 
 
 def _with_stored_cameras(capture: Capture, stored: Sequence[View]) -> Capture:

@@ -88,9 +88,13 @@ def test_other_image_format_renames_the_frames(capture: Path, tmp_path: Path) ->
 
 def test_resume_codes_only_what_is_missing(capture: Path, tmp_path: Path) -> None:
     archive = tmp_path / "capture.mvc"
+    events = []
     with pytest.raises(KeyboardInterrupt):
-        compress_capture(capture, archive, codec=RawCodec(stop_after=1), depth="none", group_size=2)
+        compress_capture(
+            capture, archive, codec=RawCodec(stop_after=1), depth="none", group_size=2, on_event=events.append
+        )
     assert not archive.exists()
+    assert "--resume" in events[-1].message
     codec = RawCodec()
     report = compress_capture(capture, archive, codec=codec, depth="none", group_size=2, resume=True)
     assert report.groups_reused == 1
