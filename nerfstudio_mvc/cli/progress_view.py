@@ -33,7 +33,6 @@ class ProgressView:
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._views_total = 0
         self._views_task: TaskID | None = None
         self._step_tasks: dict[str, TaskID] = {}
         self._payload_bytes = 0
@@ -52,8 +51,8 @@ class ProgressView:
         """Show one event."""
         match event:
             case Planned():
-                self._views_total = event.views
                 self._console.print(plan_line(event), markup=False)
+                self._views_task = self._progress.add_task(self._verb, total=event.views, note="")
             case StepProgress():
                 self._show_step(event)
             case ViewDone():
@@ -69,11 +68,11 @@ class ProgressView:
     def _show_step(self, event: StepProgress) -> None:
         if event.step not in self._step_tasks:
             self._step_tasks[event.step] = self._progress.add_task(event.step, total=event.total, note="")
-        self._progress.update(self._step_tasks[event.step], completed=event.done, total=event.total)
+        unfinished = event.done < event.total
+        self._progress.update(self._step_tasks[event.step], completed=event.done, total=event.total, visible=unfinished)
 
     def _advance(self, views: int, payload_bytes: int, source_bytes: int) -> None:
-        if self._views_task is None:
-            self._views_task = self._progress.add_task(self._verb, total=self._views_total, note="")
+        assert self._views_task is not None, "a pipeline says what it plans before its first view"
         self._payload_bytes += payload_bytes
         self._source_bytes += source_bytes
         self._progress.update(self._views_task, advance=views, note=self._note())
