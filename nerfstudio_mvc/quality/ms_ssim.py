@@ -15,6 +15,7 @@ from nerfstudio_mvc.quality.psnr import check_pair
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli, Bovik 2003, section 3.2
 WINDOW_SIZE, WINDOW_SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
+BAND_PIXELS = 1 << 17  # rows are taken together up to this many pixels, so that their maps stay in the cache
 SMALLEST_SIDE = (WINDOW_SIZE - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1  # 161: the window still fits at the last scale
 
 
@@ -85,6 +86,18 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _similarity(x: Tensor, x_hat: Tensor, peak: float) -> tuple[Tensor, Tensor]:
+    """Structure, and structure times luminance, averaged over all windows; each [B, C]."""
+    rows = x.shape[2] - (WINDOW_SIZE - 1)
+    step = max(1, BAND_PIXELS // x.shape[3])
+    sums = torch.zeros(2, *x.shape[:2], dtype=x.dtype, device=x.device)
+    for top in range(0, rows, step):
+        band = slice(top, min(top + step, rows) + WINDOW_SIZE - 1)
+        sums = sums + torch.stack(_similarity_maps(x[:, :, band], x_hat[:, :, band], peak)).sum((3, 4))
+    structure, whole = sums / (rows * (x.shape[3] - (WINDOW_SIZE - 1)))
+    return structure, whole
+
+
+def _similarity_maps(x: Tensor, x_hat: Tensor, peak: float) -> tuple[Tensor, Tensor]:
     c1, c2 = (K1 * peak) ** 2, (K2 * peak) ** 2
     mean_x, mean_x_hat = _blur(x), _blur(x_hat)
     variance_x = _blur(x * x) - mean_x * mean_x
@@ -92,7 +105,7 @@ def _similarity(x: Tensor, x_hat: Tensor, peak: float) -> tuple[Tensor, Tensor]:
     covariance = _blur(x * x_hat) - mean_x * mean_x_hat
     structure = (2 * covariance + c2) / (variance_x + variance_x_hat + c2)
     luminance = (2 * mean_x * mean_x_hat + c1) / (mean_x * mean_x + mean_x_hat * mean_x_hat + c1)
-    return structure.mean((2, 3)), (structure * luminance).mean((2, 3))
+    return structure, structure * luminance
 
 
 def _blur(image: Tensor) -> Tensor:

@@ -64,6 +64,13 @@ def test_ms_ssim_averages_channels():
     assert ms_ssim(original, restored) == pytest.approx(np.mean(channels), abs=1e-6)
 
 
+@pytest.mark.parametrize("band_pixels", [1, 3000])
+def test_ms_ssim_does_not_depend_on_the_bands(monkeypatch, band_pixels):
+    expected = ms_ssim(*noisy_pair(165, 180))
+    monkeypatch.setattr("nerfstudio_mvc.quality.ms_ssim.BAND_PIXELS", band_pixels)
+    assert ms_ssim(*noisy_pair(165, 180)) == pytest.approx(expected, abs=1e-5)
+
+
 def test_ms_ssim_axioms():
     original, restored = noisy_pair(170, 180)
     worse = noisy_pair(170, 180, strength=60)[1]
