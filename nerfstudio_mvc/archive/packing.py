@@ -6,7 +6,7 @@ Which files go in is decided by `attachments.py`. Every pack is unpacked once be
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import PurePosixPath
@@ -15,16 +15,8 @@ import numpy as np
 
 from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.byte_fields import FieldReader, text_field, varint
-from nerfstudio_mvc.archive.colmap_packing import (
-    KeyPoints,
-    Packed,
-    PointCloud,
-    camera_sizes,
-    pack_images,
-    pack_points,
-    unpack_images,
-    unpack_points,
-)
+from nerfstudio_mvc.archive.colmap_files import CameraFile, PointCloud, parse_cameras
+from nerfstudio_mvc.archive.colmap_packing import Packed, pack_images, pack_model, unpack_images, unpack_model
 from nerfstudio_mvc.archive.planes import PlaneReader, PlaneWriter
 from nerfstudio_mvc.archive.ply_packing import pack_ply, unpack_ply
 from nerfstudio_mvc.errors import ArchiveError
@@ -36,8 +28,9 @@ KIND_LARGE_FILE = 3  # a file of the capture folder in a ZIP entry of its own
 
 RECIPE_PLAIN = 0
 RECIPE_IMAGES = 1
-RECIPE_POINTS = 2
-RECIPE_PLY = 3
+RECIPE_MODEL = 2  # images.bin and the points3D.bin beside it
+RECIPE_SECOND = 3  # the points3D.bin of such a pair
+RECIPE_PLY = 4
 
 PLANE_INDEX = 0
 PLANE_RECORDS = 1  # small binary files that repeat numbers of images.bin stand beside its records
@@ -106,8 +99,8 @@ class _Known:
     """What the files handled so far say about later ones, by position in the index."""
 
     paths: dict[str, int] = field(default_factory=dict)
-    sizes: dict[str, set[int]] = field(default_factory=dict)
-    key_points: dict[int, KeyPoints] = field(default_factory=dict)
+    cameras: dict[int, CameraFile] = field(default_factory=dict)
+    seconds: dict[int, bytes] = field(default_factory=dict)
     clouds: dict[int, PointCloud] = field(default_factory=dict)
     transforms: list[np.ndarray] = field(default_factory=list)
 
@@ -119,8 +112,9 @@ class _Known:
 def pack(items: Sequence[Item], *, large: Sequence[IndexLine] = ()) -> bytes:
     """Items as the bytes of one entry; `large` are lines of files that have entries of their own."""
     planes, known, lines = PlaneWriter(), _Known(transforms=_transforms(items)), []
+    contents = {item.path: item.data for item in items if item.kind == KIND_FILE}
     for item in sorted(items, key=_packing_order):
-        recipe, fields, item_planes = _pack_item(item, len(lines), known)
+        recipe, fields, item_planes = _pack_item(item, len(lines), known, contents)
         known.paths[item.path] = len(lines)
         lines.append(IndexLine(item.kind, item.path, len(item.data), sha256(item.data).digest(), recipe, fields))
         for plane, data in item_planes:
@@ -170,41 +164,32 @@ def _packing_order(item: Item) -> tuple[int, str, str]:
     return rank, PurePosixPath(item.path).suffix.lower(), item.path
 
 
-def _pack_item(item: Item, item_idx: int, known: _Known) -> tuple[int, bytes, list[tuple[int, bytes]]]:
+def _pack_item(
+    item: Item, item_idx: int, known: _Known, contents: Mapping[str, bytes]
+) -> tuple[int, bytes, list[tuple[int, bytes]]]:
     """Recipe, its fields and planes; a recipe is taken only when it gives the very bytes back."""
-    name = PurePosixPath(item.path).name
-    if item.kind == KIND_FILE and name == "cameras.bin":
-        known.sizes[str(PurePosixPath(item.path).parent)] = camera_sizes(item.data)
-    for recipe, found in _attempts(item, known):
-        if found is not None and _gives_back(item, item_idx, recipe, *found, known):
+    for recipe, found in _attempts(item, known, contents):
+        if found is not None and _gives_back(item, item_idx, recipe, *found, known, contents):
             return recipe, *found
+    _remember(item.kind, item.path, item.data, item_idx, known)
     return RECIPE_PLAIN, b"", [(_plain_plane(item.kind, item.path), item.data)]
 
 
-def _gives_back(
-    item: Item, item_idx: int, recipe: int, fields: bytes, planes: list[tuple[int, bytes]], known: _Known
-) -> bool:
-    line = IndexLine(item.kind, item.path, len(item.data), b"", recipe, fields)
-    try:
-        data = _restore(line, item_idx, PlaneReader.from_planes(planes, what=item.path), known, what=item.path)
-    except ArchiveError:
-        data = None
-    if data != item.data:
-        known.key_points.pop(item_idx, None)
-        known.clouds.pop(item_idx, None)
-    return data == item.data
-
-
-def _attempts(item: Item, known: _Known) -> Iterator[tuple[int, Packed | None]]:
+def _attempts(item: Item, known: _Known, contents: Mapping[str, bytes]) -> Iterator[tuple[int, Packed | None]]:
     path = PurePosixPath(item.path)
     if item.kind != KIND_FILE:
         return
     if path.name == "images.bin":
-        yield RECIPE_IMAGES, pack_images(item.data, sizes=known.sizes.get(str(path.parent), ()))
+        camera_idx = known.beside(item.path, "cameras.bin")
+        camera_file = known.cameras.get(camera_idx) if camera_idx is not None else None
+        points = contents.get(str(path.with_name("points3D.bin")))
+        if camera_idx is not None and camera_file is not None and points is not None:
+            yield RECIPE_MODEL, _referring(camera_idx, pack_model(item.data, points, camera_file=camera_file))
+        yield RECIPE_IMAGES, pack_images(item.data, sizes=camera_file.sizes if camera_file is not None else ())
     elif path.name == "points3D.bin":
-        images = known.beside(item.path, "images.bin")
-        if images in known.key_points:
-            yield RECIPE_POINTS, _referring(images, pack_points(item.data, key_points=known.key_points[images]))
+        image_idx = known.beside(item.path, "images.bin")
+        if image_idx in known.seconds:
+            yield RECIPE_SECOND, (varint(image_idx), [])
     elif path.suffix == ".ply":
         for cloud_idx, cloud in known.clouds.items():
             yield RECIPE_PLY, _referring(cloud_idx, pack_ply(item.data, cloud=cloud, transforms=known.transforms))
@@ -214,22 +199,56 @@ def _referring(item_idx: int, found: Packed | None) -> Packed | None:
     return None if found is None else (varint(item_idx) + found[0], found[1])
 
 
+def _gives_back(
+    item: Item,
+    item_idx: int,
+    recipe: int,
+    fields: bytes,
+    planes: list[tuple[int, bytes]],
+    known: _Known,
+    contents: Mapping[str, bytes],
+) -> bool:
+    line = IndexLine(item.kind, item.path, len(item.data), b"", recipe, fields)
+    try:
+        data = _restore(line, item_idx, PlaneReader.from_planes(planes, what=item.path), known, what=item.path)
+    except ArchiveError:
+        return False
+    second = known.seconds.get(item_idx)
+    expected_second = contents.get(str(PurePosixPath(item.path).with_name("points3D.bin")))
+    if data == item.data and (second is None or second == expected_second):
+        return True
+    known.seconds.pop(item_idx, None)
+    known.clouds.pop(item_idx, None)
+    return False
+
+
 def _restore(line: IndexLine, idx: int, planes: PlaneReader, known: _Known, *, what: str) -> bytes:
     """The bytes of one item; remembers in `known` what later items refer to."""
     if line.recipe == RECIPE_PLAIN:
-        return planes.take(_plain_plane(line.kind, line.path), line.size)
+        data = planes.take(_plain_plane(line.kind, line.path), line.size)
+        _remember(line.kind, line.path, data, idx, known)
+        return data
     fields = FieldReader(line.fields, what=what)
     if line.recipe == RECIPE_IMAGES:
-        data, known.key_points[idx] = unpack_images(fields, planes, size=line.size)
-        return data
+        return unpack_images(fields, planes, size=line.size)
     referred = fields.varint(limit=layout.MAX_ATTACHMENT_FILES)
-    if line.recipe == RECIPE_POINTS and referred in known.key_points:
-        key_points = known.key_points[referred]
-        data, known.clouds[idx] = unpack_points(fields, planes, key_points=key_points, size=line.size)
+    if line.recipe == RECIPE_MODEL and referred in known.cameras:
+        data, known.seconds[idx], known.clouds[idx] = unpack_model(
+            fields, planes, size=line.size, limit=layout.MAX_PACK_BYTES, camera_file=known.cameras[referred]
+        )
         return data
+    if line.recipe == RECIPE_SECOND and referred in known.seconds:
+        return known.seconds[referred]
     if line.recipe == RECIPE_PLY and referred in known.clouds:
         return unpack_ply(fields, planes, cloud=known.clouds[referred], size=line.size)
     raise fields.damaged(f'"{line.path}" has recipe {line.recipe}, unknown here or without the file it refers to')
+
+
+def _remember(kind: int, path: str, data: bytes, idx: int, known: _Known) -> None:
+    if kind == KIND_FILE and PurePosixPath(path).name == "cameras.bin":
+        camera_file = parse_cameras(data)
+        if camera_file is not None:
+            known.cameras[idx] = camera_file
 
 
 def _plain_plane(kind: int, path: str) -> int:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from nerfstudio_mvc.archive.byte_fields import FieldReader, varint
-from nerfstudio_mvc.archive.colmap_packing import Packed, PointCloud
+from nerfstudio_mvc.archive.colmap_files import PointCloud
+from nerfstudio_mvc.archive.colmap_packing import Packed
 from nerfstudio_mvc.archive.planes import PlaneReader, byte_planes, from_byte_planes, unzigzag_array, zigzag_array
 
 PLANE_PLY_HEADER = 6 << 4

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from small_archive import colmap_model
 
 from nerfstudio_mvc.archive import planes
-from nerfstudio_mvc.archive.colmap_packing import parse_points
+from nerfstudio_mvc.archive.colmap_files import image_file_bytes, parse_images, parse_points
 from nerfstudio_mvc.archive.packing import (
     KIND_FILE,
     RECIPE_IMAGES,
+    RECIPE_MODEL,
     RECIPE_PLAIN,
     RECIPE_PLY,
-    RECIPE_POINTS,
+    RECIPE_SECOND,
     Item,
     PackReader,
     pack,
@@ -43,7 +44,7 @@ def recipes(packed: bytes) -> dict[str, int]:
 
 
 def nerfstudio_ply(folder: Path, *, decimals: int = 6, reverse: bool = True) -> bytes:
-    points, _, _ = parse_points((folder / MODEL / "points3D.bin").read_bytes())
+    points = parse_points((folder / MODEL / "points3D.bin").read_bytes()).points
     order = range(len(points) - 1, -1, -1) if reverse else range(len(points))
     lines = [
         f"{x:.{decimals}f} {z:.{decimals}f} {-y:.{decimals}f} {r} {g} {b}\n"
@@ -62,8 +63,8 @@ def test_colmap_model_and_its_point_list(tmp_path, double, shuffled):
     assert unpacked(packed) == {item.path: item.data for item in items}
     assert recipes(packed) == {
         "cameras.bin": RECIPE_PLAIN,
-        "images.bin": RECIPE_IMAGES,
-        "points3D.bin": RECIPE_POINTS,
+        "images.bin": RECIPE_MODEL,
+        "points3D.bin": RECIPE_SECOND,
         "sparse_pc.ply": RECIPE_PLY,
     }
 
@@ -72,28 +73,31 @@ def test_resized_key_points_are_recognised(tmp_path):
     colmap_model(tmp_path / MODEL, points=400)
     path = tmp_path / MODEL / "images.bin"
     plain = len(pack(items_of(tmp_path)))
-    data = bytearray(path.read_bytes())
-    resized = scale_key_points(bytes(data), 1280 / 1008)
-    path.write_bytes(resized)
+    image_file = parse_images(path.read_bytes())
+    for axis in "xy":
+        image_file.key_points[axis] *= 1280 / 1008
+    path.write_bytes(image_file_bytes(image_file))
     items = items_of(tmp_path)
     packed = pack(items)
     assert unpacked(packed) == {item.path: item.data for item in items}
     assert len(packed) < 1.02 * plain
 
 
-def scale_key_points(data: bytes, factor: float) -> bytes:
-    from nerfstudio_mvc.archive.colmap_packing import parse_images
+def test_model_without_a_partner_is_packed_alone(tmp_path):
+    colmap_model(tmp_path / MODEL)
+    (tmp_path / MODEL / "points3D.bin").unlink()
+    items = items_of(tmp_path)
+    packed = pack(items)
+    assert unpacked(packed) == {item.path: item.data for item in items}
+    assert recipes(packed)["images.bin"] == RECIPE_IMAGES
 
-    headers, key_points = parse_images(data)
-    parts, position = [headers[:8]], 8
-    for records in key_points.records:
-        end = headers.index(b"\0", position + 64) + 9
-        scaled = records.copy()
-        scaled["x"] *= factor
-        scaled["y"] *= factor
-        parts += [headers[position:end], scaled.tobytes()]
-        position = end
-    return b"".join(parts)
+
+def test_model_that_contradicts_itself_is_carried(tmp_path):
+    colmap_model(tmp_path / MODEL)
+    colmap_model(tmp_path / "other", seed=1)
+    (tmp_path / MODEL / "points3D.bin").write_bytes((tmp_path / "other" / "points3D.bin").read_bytes())
+    items = items_of(tmp_path)
+    assert unpacked(pack(items)) == {item.path: item.data for item in items}
 
 
 @pytest.mark.parametrize("name", ["images.bin", "points3D.bin", "cameras.bin", "sparse_pc.ply"])
@@ -143,7 +147,7 @@ def test_sample_takes_far_less_than_xz():
             tar.addfile(info, io.BytesIO(item.data))
     solid = len(lzma.compress(buffer.getvalue(), preset=9))
     assert unpacked(packed) == {item.path: item.data for item in items}
-    assert len(packed) < 0.7 * solid
+    assert len(packed) < 0.62 * solid
 
 
 @settings(max_examples=60, deadline=None)
