@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from colmap_io.camera_estimation import estimate_cameras
 from colmap_io.model_folder import find_model
 from nerfstudio_mvc.capture.colmap_source import load_colmap
 from nerfstudio_mvc.capture.nerfstudio_source import TRANSFORMS_NAME, load_nerfstudio
@@ -16,7 +17,7 @@ from nerfstudio_mvc.errors import CaptureError
 def load_capture(
     root: Path,
     *,
-    estimate_cameras: EstimateCameras | None = None,
+    estimate_cameras: EstimateCameras = estimate_cameras,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Capture:
     """Read a capture folder: transforms.json if there is one, else a COLMAP model, else bare photographs.
@@ -25,7 +26,7 @@ def load_capture(
 
     Args:
         root: the folder.
-        estimate_cameras: for bare photographs; `colmap_io.mapping.estimate_cameras` by default.
+        estimate_cameras: for bare photographs; with pycolmap by default.
         on_progress: called with (stage, done, total) while cameras are estimated.
 
     Raises:
@@ -39,8 +40,4 @@ def load_capture(
     model_folder = find_model(root)
     if model_folder is not None:
         return load_colmap(root, model_folder)
-    if estimate_cameras is None:
-        from colmap_io import mapping  # only captures without cameras need it
-
-        estimate_cameras = mapping.estimate_cameras
     return load_photographs(root, estimate_cameras=estimate_cameras, on_progress=on_progress)

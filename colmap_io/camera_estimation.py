@@ -1,0 +1,132 @@
+"""Cameras for photographs that have none: runs `mapping` in a process of its own and judges what comes back.
+
+Which files are photographs is the caller's business; nothing is written beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from colmap_io.errors import MappingError
+from colmap_io.model_folder import read_model
+from colmap_io.records import Model
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total); the stages are "features", "matches" and "cameras"."""
+
+
+def estimate_cameras(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    sizes: Sequence[tuple[int, int]],
+    num_threads: int = -1,
+    on_progress: Progress | None = None,
+) -> Model:
+    """Estimate one OPENCV camera per image size, and a pose for every photograph.
+
+    Args:
+        folder: where the photographs lie.
+        names: their POSIX paths below `folder`, in order of capture: JPEG, PNG or BMP files.
+        sizes: (width, height) of each, in pixels.
+        num_threads: -1 for all processors; the answer repeats exactly only with 1.
+        on_progress: see `Progress`.
+
+    Returns:
+        The model, in an arbitrary world; images are called as in `names`.
+
+    Raises:
+        MappingError: pycolmap is not installed or fails, or not all photographs could be placed in one model; the
+            message names those that were left over.
+    """
+    if find_spec("pycolmap") is None:
+        raise MappingError("estimating cameras needs pycolmap: pip install pycolmap")
+    if len(names) < 2:
+        raise MappingError(
+            f"{folder}: cameras are estimated from two or more photographs, found {len(names)}; add some"
+        )
+    with tempfile.TemporaryDirectory(prefix="camera-estimation-") as scratch:
+        job = {
+            "folder": str(folder.absolute()),
+            "names": list(names),
+            "sizes": list(sizes),
+            "scratch": scratch,
+            "num_threads": num_threads,
+        }
+        try:
+            _run(job, Path(scratch) / "messages.txt", on_progress or (lambda stage, done, total: None))
+        except MappingError as error:
+            raise MappingError(f"{folder}: {error}") from None
+        best = Path(scratch) / "best"
+        model = read_model(best) if best.is_dir() else None
+    if model is None:
+        raise MappingError(
+            f"{folder}: no two photographs match well enough to place their cameras; "
+            "add photographs that overlap, or cameras (transforms.json or a COLMAP model)"
+        )
+    placed = {image.name for image in model.images}
+    missing = [name for name in names if name not in placed]
+    if missing:
+        shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+        raise MappingError(
+            f"{folder}: {len(missing)} of {len(names)} photographs could not be placed: {shown}; "
+            "remove them, or add photographs that overlap with both these and the others"
+        )
+    return model
+
+
+def _run(job: dict[str, object], messages: Path, report: Progress) -> None:
+    """Run `mapping` on `job`, passing on its progress.
+
+    Raises:
+        MappingError: it failed, or ended without an answer.
+    """
+    package_parent = str(Path(__file__).parent.parent)
+    paths = [package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]
+    failure: str | None = "pycolmap ended without an answer"
+    with (
+        messages.open("wb") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-m", "colmap_io.mapping"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(job).encode())
+            process.stdin.close()
+            for line in process.stdout:
+                match _answer(line):
+                    case ["progress", str(stage), int(done), int(total)]:
+                        report(stage, done, total)
+                    case ["failed", str(reason)]:
+                        failure = f"pycolmap failed: {reason}"
+                    case ["done"]:
+                        failure = None
+        except BrokenPipeError:
+            pass  # it ended before it read the job; what it said is reported below
+        except BaseException:
+            process.kill()  # Ctrl-C above all: minutes of work nobody waits for
+            raise
+    if failure is not None:
+        said = messages.read_text("utf-8", "replace").strip().splitlines()
+        raise MappingError(f"{failure} (exit code {process.returncode}){': ' + said[-1][:200] if said else ''}")
+
+
+def _answer(line: bytes) -> object:
+    """A line of the program's output as JSON; None for what a library printed."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
