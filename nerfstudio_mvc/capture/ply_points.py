@@ -37,7 +37,7 @@ def read_ply_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         data = path.read_bytes()
-        vertices = _vertices(data)
+        vertices = parse_vertices(data)
         points = np.stack([vertices[name].astype(np.float64) for name in "xyz"], axis=1)
         colors = np.zeros((len(points), 3), np.uint8)
         if {"red", "green", "blue"} <= set(vertices.dtype.names or ()):
@@ -53,7 +53,13 @@ def read_ply_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return points[kept], colors[kept]
 
 
-def _vertices(data: bytes) -> np.ndarray:
+def parse_vertices(data: bytes) -> np.ndarray:
+    """The vertices of a PLY file with all their properties, as a structured array. [V]
+
+    Raises:
+        ValueError: not a PLY file, one that does not begin with vertices, or a truncated one.
+        KeyError: a property of unknown type.
+    """
     end = data.find(b"end_header", 0, _HEADER_LIMIT)
     if not data.startswith(b"ply") or end < 0:
         raise ValueError("it has no PLY header")
