@@ -111,7 +111,7 @@ def pack_model(images: bytes, points: bytes, *, camera_file: CameraFile) -> Pack
     planes += [(PLANE_RGB, (red - green).tobytes()), (PLANE_RGB + 1, green.tobytes())]
     planes.append((PLANE_RGB + 2, (blue - green).tobytes()))
     wanted = point_file.links["key_point"].astype(np.int64)
-    if np.any(wanted >= np.diff(image_file.starts)[image_rows]):
+    if len(wanted) > len(image_file.key_points) or np.any(wanted >= np.diff(image_file.starts)[image_rows]):
         return None
     planes += _pack_ranks(expected, image_rows, wanted, image_file)
     seen = image_file.key_points[image_file.starts[image_rows] + wanted]
@@ -126,7 +126,7 @@ def unpack_model(
     image_file = _unpack_coordinates(fields, planes, size=size)
     point_bytes = fields.varint(limit=limit)
     point_count = fields.varint(limit=point_bytes // POINT.itemsize)
-    link_count = fields.varint(limit=point_bytes // LINK.itemsize)
+    link_count = fields.varint(limit=min(point_bytes // LINK.itemsize, len(image_file.key_points)))
     cloud = np.zeros(point_count, POINT)
     steps = from_byte_planes(planes, point_count, dtype="u8", first_plane=PLANE_POINT_IDS)
     cloud["id"] = np.cumsum(unzigzag_array(steps), dtype=np.int64).view(np.uint64)
@@ -196,12 +196,11 @@ def _unpack_coordinates(fields: FieldReader, planes: PlaneReader, *, size: int) 
 def _pack_ranks(
     expected: np.ndarray, image_rows: np.ndarray, wanted: np.ndarray, image_file: ImageFile
 ) -> list[tuple[int, bytes]]:
-    near = near_key_points(expected, image_rows, image_file=image_file)
-    lengths = np.diff(near.starts)
-    links = np.repeat(np.arange(len(wanted)), lengths)
-    hits = np.flatnonzero(near.key_points == wanted[links])
     ranks = np.full(len(wanted), FAR, np.int64)
-    ranks[links[hits]] = hits - near.starts[links[hits]]
+    for near in near_key_points(expected, image_rows, image_file=image_file):
+        owners = np.repeat(np.arange(len(near.starts) - 1), np.diff(near.starts))
+        hits = np.flatnonzero(near.key_points == wanted[near.links][owners])
+        ranks[near.links][owners[hits]] = hits - near.starts[owners[hits]]
     ranks[ranks > MAX_RANK] = FAR
     far = wanted[ranks == FAR].astype("<u4")
     return [(PLANE_RANKS, ranks.astype(np.uint8).tobytes()), (PLANE_FAR_KEY_POINTS, far.tobytes())]
@@ -211,12 +210,14 @@ def _unpack_ranks(
     fields: FieldReader, planes: PlaneReader, expected: np.ndarray, image_rows: np.ndarray, image_file: ImageFile
 ) -> np.ndarray:
     ranks = np.frombuffer(planes.take(PLANE_RANKS, len(image_rows)), np.uint8).astype(np.int64)
-    near = near_key_points(expected, image_rows, image_file=image_file)
     far = ranks == FAR
-    if np.any(ranks[~far] >= np.diff(near.starts)[~far]):
-        raise fields.damaged("a key point of a track that is not there")
     key_points = np.empty(len(image_rows), np.int64)
-    key_points[~far] = near.key_points[near.starts[:-1][~far] + ranks[~far]]
+    for near in near_key_points(expected, image_rows, image_file=image_file):
+        close = ~far[near.links]
+        wanted = ranks[near.links][close]
+        if np.any(wanted >= np.diff(near.starts)[close]):
+            raise fields.damaged("a key point of a track that is not there")
+        key_points[near.links][close] = near.key_points[near.starts[:-1][close] + wanted]
     key_points[far] = np.frombuffer(planes.take(PLANE_FAR_KEY_POINTS, 4 * int(np.count_nonzero(far))), "<u4")
     if np.any(key_points >= np.diff(image_file.starts)[image_rows]):
         raise fields.damaged("a key point of a track that is not there")

@@ -7,6 +7,7 @@ that is why `colmap_io.camera_models` is not used here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,15 @@ CHUNK_LINKS = 20_000
 
 @dataclass(frozen=True)
 class Candidates:
-    """Key points near where links are expected, nearest first: of link i, key_points[starts[i] : starts[i + 1]]."""
+    """Key points near where some links are expected, nearest first.
 
+    Attributes:
+        links: the links these are for, a run of all.
+        starts: of link ``links.start + i`` these are key_points[starts[i] : starts[i + 1]].
+        key_points: index within the link's image.
+    """
+
+    links: slice
     starts: np.ndarray
     key_points: np.ndarray
 
@@ -80,32 +88,36 @@ def expected_errors(expected: np.ndarray, seen: np.ndarray, rows: np.ndarray, *,
         return np.bincount(rows, distances, point_count) / np.bincount(rows, minlength=point_count)
 
 
-def near_key_points(expected: np.ndarray, image_rows: np.ndarray, *, image_file: ImageFile) -> Candidates:
-    """Key points in the nine cells around each expected pixel, nearest first, equal ones by index within their image.
+def near_key_points(expected: np.ndarray, image_rows: np.ndarray, *, image_file: ImageFile) -> Iterator[Candidates]:
+    """Key points in the nine cells around each expected pixel, nearest first, equal ones by index; link by link.
 
     Args:
         expected: from `expected_pixels`. float64 [2, L]
         image_rows: image of each link. int64 [L]
+
+    Yields:
+        candidates for one run of links after the other: all at once could be many.
     """
     counts = np.diff(image_file.starts)
     images = np.repeat(np.arange(len(counts)), counts)
     keys = _cell_keys(images, _cells(image_file.key_points["x"]), _cells(image_file.key_points["y"]))
     by_cell = np.argsort(keys, kind="stable")
     sorted_keys = keys[by_cell]
-    lengths, found = [], []
     for start in range(0, len(image_rows), CHUNK_LINKS):
-        chunk = slice(start, start + CHUNK_LINKS)
-        chunk_lengths, key_points = _chunk(expected[:, chunk], image_rows[chunk], image_file, sorted_keys, by_cell)
-        lengths.append(chunk_lengths)
-        found.append(key_points)
-    empty = [np.zeros(0, np.int64)]
-    starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths or empty))])
-    return Candidates(starts, np.concatenate(found or empty))
+        links = slice(start, min(start + CHUNK_LINKS, len(image_rows)))
+        places, owners, lengths = _cell_runs(expected[:, links], image_rows[links], sorted_keys)
+        key_points = by_cell[places]
+        dx = expected[0, links][owners] - image_file.key_points["x"][key_points]
+        dy = expected[1, links][owners] - image_file.key_points["y"][key_points]
+        order = np.lexsort((key_points, dx * dx + dy * dy, owners))
+        within = key_points[order] - image_file.starts[image_rows[links][owners[order]]]
+        yield Candidates(links, np.concatenate([[0], np.cumsum(lengths)]), within)
 
 
-def _chunk(
-    expected: np.ndarray, image_rows: np.ndarray, image_file: ImageFile, sorted_keys: np.ndarray, by_cell: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _cell_runs(
+    expected: np.ndarray, image_rows: np.ndarray, sorted_keys: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places in the sorted keys near each expected pixel, the link each is for, and their number per link."""
     column, row = _cells(expected[0]), _cells(expected[1])
     firsts, counts = [], []
     for step in (-1, 0, 1):
@@ -115,13 +127,9 @@ def _chunk(
         counts.append(np.minimum(last - first, MAX_CANDIDATES))
     lengths = np.concatenate(counts)
     ends = np.cumsum(lengths)
-    places = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-    key_points = by_cell[np.repeat(np.concatenate(firsts), lengths) + places]
-    links = np.repeat(np.tile(np.arange(len(image_rows)), 3), lengths)
-    dx = expected[0][links] - image_file.key_points["x"][key_points]
-    dy = expected[1][links] - image_file.key_points["y"][key_points]
-    order = np.lexsort((key_points, dx * dx + dy * dy, links))
-    return np.sum(counts, axis=0), key_points[order] - image_file.starts[image_rows[links[order]]]
+    steps = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
+    owners = np.repeat(np.tile(np.arange(len(image_rows)), 3), lengths)
+    return np.repeat(np.concatenate(firsts), lengths) + steps, owners, np.sum(counts, axis=0)
 
 
 def _cells(pixels: np.ndarray) -> np.ndarray:

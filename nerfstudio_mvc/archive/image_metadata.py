@@ -27,14 +27,18 @@ def metadata_items(metadata: Mapping[int, ImageMetadata]) -> list[Item]:
         return {BLOB_FIELD: blobs.setdefault(value, len(blobs))} if isinstance(value, bytes) else value
 
     lines = [
-        [view_idx, {field.name: plain(getattr(line, field.name)) for field in fields(line)}]
-        for view_idx, line in sorted(metadata.items())
+        [view_idx, {name: plain(value) for name, value in _told(line)}] for view_idx, line in sorted(metadata.items())
     ]
     if not lines:
         return []
     text = json.dumps(lines, separators=(",", ":")).encode()
     # Blobs are packed in the order of their names.
     return [Item(KIND_METADATA, "", text), *(Item(KIND_BLOB, f"{idx:08d}", blob) for blob, idx in blobs.items())]
+
+
+def _told(line: ImageMetadata) -> list[tuple[str, Any]]:
+    """Fields that are not what they are anyway."""
+    return [(field.name, value) for field in fields(line) if (value := getattr(line, field.name)) != field.default]
 
 
 def read_metadata(items: Sequence[Item], *, view_count: int, what: str) -> dict[int, ImageMetadata]:

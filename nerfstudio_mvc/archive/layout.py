@@ -36,15 +36,15 @@ MAX_CAMERA_PARAMETERS = 64
 MAX_MANIFEST_BYTES = 64 << 20
 MAX_CAMERAS_BYTES = 64 << 20
 MAX_ATTACHMENT_FILES = 1_000_000
-MAX_PACK_BYTES = 512 << 20
+MAX_PACK_BYTES = 256 << 20
 """Unpacked size of everything in the solid pack together."""
-MAX_LARGE_FILE_BYTES = 4 << 30
-LARGE_FILE_BYTES = 32 << 20
-"""Files from this size on are stored one by one, outside the solid pack."""
+MAX_PLANE_BYTES = 320 << 20
+"""Bytes of all its planes together; a little more than the files they make."""
 FILLED_PACK_BYTES = 192 << 20
-"""Nor do files go into the solid pack once it holds this much."""
-MAX_EXPANSION = 20_000
-"""No compressed stream may unpack to more than this many times its size (plus 64 KiB)."""
+"""Once the solid pack holds this much, further files are stored one by one."""
+LARGE_FILE_BYTES = 32 << 20
+"""So are files from this size on."""
+MAX_LARGE_FILE_BYTES = 4 << 30
 LZMA_MEMORY_LIMIT = 192 << 20
 
 

@@ -65,7 +65,7 @@ class PlaneReader:
         self._what = what
         self._planes: dict[int, bytes] = {}
         self._positions: dict[int, int] = {}
-        budget = min(2 * layout.MAX_PACK_BYTES, 65_536 + layout.MAX_EXPANSION * len(data))
+        budget = layout.MAX_PLANE_BYTES
         table = []
         for _ in range(reader.varint(limit=reader.remaining)):
             plane = reader.varint(limit=1 << 16)
@@ -132,7 +132,7 @@ def compress(raw: bytes) -> tuple[int, bytes]:
         return CONSTANT, raw[:1]
     best = (STORED, raw)
     for method, packed in _candidates(raw):
-        if len(packed) < len(best[1]) and len(raw) <= 65_536 + layout.MAX_EXPANSION // 2 * len(packed):
+        if len(packed) < len(best[1]):
             best = (method, packed)
     return best
 

@@ -18,6 +18,7 @@ from nerfstudio_mvc.archive.integrity import pixel_check, verify
 from nerfstudio_mvc.archive.reader import ArchiveReader
 from nerfstudio_mvc.archive.summary import summarize
 from nerfstudio_mvc.archive.writer import ArchiveWriter
+from nerfstudio_mvc.capture.image_files import ImageMetadata
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, OutputError, ShapeError
 
 GROUPS = [[2, 0], [1, 3]]
@@ -259,6 +260,26 @@ def test_large_files_have_entries_of_their_own(tmp_path, capture, monkeypatch):
     assert attached == {name: (root / name).read_bytes() for name in attached}
     assert {"film.mp4", "zeros"} <= set(attached)
     assert verify(path).ok
+
+
+def test_image_metadata_returns_and_equal_profiles_are_stored_once(tmp_path, capture):
+    profile = random.Random(0).randbytes(3000)
+    metadata = {
+        idx: ImageMetadata("RGBA", "PNG", ".png", 40, 30, exif=b"Exif %d" % idx, icc_profile=profile, dpi=(72.0, 71.5))
+        for idx in range(4)
+    }
+    metadata[2] = dataclasses.replace(metadata[2], alpha=b"", dpi=None)
+    root, views = capture
+    for mode in ("lean", "none"):
+        write_archive(tmp_path / f"{mode}.mvc", root, views, GROUPS, mode=mode, image_metadata=metadata)
+    write_archive(tmp_path / "bare.mvc", root, views, GROUPS)
+    with ArchiveReader(tmp_path / "lean.mvc") as reader:
+        assert reader.read_image_metadata() == metadata
+        assert len(dict(reader.read_attachments())) == reader.manifest.attached_files == 5
+    with ArchiveReader(tmp_path / "none.mvc") as reader:
+        assert reader.read_image_metadata() == {}
+    with_metadata, without = (summarize(tmp_path / name).attachment_bytes for name in ("lean.mvc", "bare.mvc"))
+    assert with_metadata - without < 3600
 
 
 def test_unknown_view_names_what_is_there(tmp_path, capture):
