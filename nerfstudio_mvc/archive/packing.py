@@ -31,6 +31,7 @@ RECIPE_IMAGES = 1
 RECIPE_MODEL = 2  # images.bin and the points3D.bin beside it
 RECIPE_SECOND = 3  # the points3D.bin of such a pair
 RECIPE_PLY = 4
+RECIPE_SAME = 5  # the bytes of an earlier file
 
 PLANE_INDEX = 0
 PLANE_RECORDS = 1  # small binary files that repeat numbers of images.bin stand beside its records
@@ -38,6 +39,7 @@ PLANE_TEXT = 128
 PLANE_BINARY = 129
 PLANE_COMPRESSED = 130
 PLANE_BLOBS = 131
+MAX_PLANE = 255
 
 COMPRESSED_SUFFIXES = frozenset(
     [
@@ -99,6 +101,8 @@ class _Known:
     """What the files handled so far say about later ones, by position in the index."""
 
     paths: dict[str, int] = field(default_factory=dict)
+    digests: dict[bytes, int] = field(default_factory=dict)
+    repeated: dict[int, bytes] = field(default_factory=dict)
     cameras: dict[int, CameraFile] = field(default_factory=dict)
     seconds: dict[int, bytes] = field(default_factory=dict)
     clouds: dict[int, PointCloud] = field(default_factory=dict)
@@ -114,9 +118,14 @@ def pack(items: Sequence[Item], *, large: Sequence[IndexLine] = ()) -> bytes:
     planes, known, lines = PlaneWriter(), _Known(transforms=_transforms(items)), []
     contents = {item.path: item.data for item in items if item.kind == KIND_FILE}
     for item in sorted(items, key=_packing_order):
-        recipe, fields, item_planes = _pack_item(item, len(lines), known, contents)
+        digest = sha256(item.data).digest()
+        if item.kind == KIND_FILE and item.data and digest in known.digests:
+            recipe, fields, item_planes = RECIPE_SAME, varint(known.digests[digest]), []
+        else:
+            recipe, fields, item_planes = _pack_item(item, len(lines), known, contents)
+            known.digests[digest] = len(lines)
         known.paths[item.path] = len(lines)
-        lines.append(IndexLine(item.kind, item.path, len(item.data), sha256(item.data).digest(), recipe, fields))
+        lines.append(IndexLine(item.kind, item.path, len(item.data), digest, recipe, fields))
         for plane, data in item_planes:
             planes.add(plane, data)
     lines += large
@@ -144,10 +153,13 @@ class PackReader:
     def items(self) -> Iterator[Item]:
         """All items that are in the pack itself, each checked against its SHA-256."""
         known = _Known()
+        repeated = {_referred(line, self._what) for line in self.lines if line.recipe == RECIPE_SAME}
         for idx, line in enumerate(self.lines):
             if line.kind == KIND_LARGE_FILE:
                 continue
             data = _restore(line, idx, self._planes, known, what=self._what)
+            if idx in repeated:
+                known.repeated[idx] = data
             if len(data) != line.size or sha256(data).digest() != line.digest:
                 raise ArchiveError(
                     f'{self._what}: attached file "{line.path}" is not what was packed (SHA-256 mismatch). '
@@ -172,7 +184,8 @@ def _pack_item(
         if found is not None and _gives_back(item, item_idx, recipe, *found, known, contents):
             return recipe, *found
     _remember(item.kind, item.path, item.data, item_idx, known)
-    return RECIPE_PLAIN, b"", [(_plain_plane(item.kind, item.path), item.data)]
+    plane = _plain_plane(item.kind, item.path)
+    return RECIPE_PLAIN, varint(plane), [(plane, item.data)]
 
 
 def _attempts(item: Item, known: _Known, contents: Mapping[str, bytes]) -> Iterator[tuple[int, Packed | None]]:
@@ -224,11 +237,11 @@ def _gives_back(
 
 def _restore(line: IndexLine, idx: int, planes: PlaneReader, known: _Known, *, what: str) -> bytes:
     """The bytes of one item; remembers in `known` what later items refer to."""
+    fields = FieldReader(line.fields, what=what)
     if line.recipe == RECIPE_PLAIN:
-        data = planes.take(_plain_plane(line.kind, line.path), line.size)
+        data = planes.take(fields.varint(limit=MAX_PLANE), line.size)
         _remember(line.kind, line.path, data, idx, known)
         return data
-    fields = FieldReader(line.fields, what=what)
     if line.recipe == RECIPE_IMAGES:
         return unpack_images(fields, planes, size=line.size)
     referred = fields.varint(limit=layout.MAX_ATTACHMENT_FILES)
@@ -237,11 +250,17 @@ def _restore(line: IndexLine, idx: int, planes: PlaneReader, known: _Known, *, w
             fields, planes, size=line.size, limit=layout.MAX_PACK_BYTES, camera_file=known.cameras[referred]
         )
         return data
+    if line.recipe == RECIPE_SAME and referred in known.repeated:
+        return known.repeated[referred]
     if line.recipe == RECIPE_SECOND and referred in known.seconds:
         return known.seconds[referred]
     if line.recipe == RECIPE_PLY and referred in known.clouds:
         return unpack_ply(fields, planes, cloud=known.clouds[referred], size=line.size)
     raise fields.damaged(f'"{line.path}" has recipe {line.recipe}, unknown here or without the file it refers to')
+
+
+def _referred(line: IndexLine, what: str) -> int:
+    return FieldReader(line.fields, what=what).varint(limit=layout.MAX_ATTACHMENT_FILES)
 
 
 def _remember(kind: int, path: str, data: bytes, idx: int, known: _Known) -> None:

@@ -68,7 +68,7 @@ class PlaneReader:
         budget = layout.MAX_PLANE_BYTES
         table = []
         for _ in range(reader.varint(limit=reader.remaining)):
-            plane = reader.varint(limit=1 << 16)
+            plane = reader.varint(limit=255)
             method = reader.take(1)[0]
             raw_bytes = reader.varint(limit=budget)
             budget -= raw_bytes

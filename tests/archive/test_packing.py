@@ -112,6 +112,16 @@ def test_model_without_points(tmp_path):
     assert recipes(packed)["images.bin"] == RECIPE_MODEL
 
 
+def test_second_copy_of_a_model_is_nearly_free(tmp_path):
+    colmap_model(tmp_path / MODEL, points=200)
+    once = len(pack(items_of(tmp_path)))
+    colmap_model(tmp_path / "sparse/0", points=200)
+    items = items_of(tmp_path)
+    packed = pack(items)
+    assert unpacked(packed) == {item.path: item.data for item in items}
+    assert len(packed) < once + 200
+
+
 def test_empty_space_costs_nothing_and_returns():
     item = Item(KIND_FILE, "depth.raw", bytes(20_000_000))
     packed = pack([item])
