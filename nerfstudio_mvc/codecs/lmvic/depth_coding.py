@@ -1,0 +1,261 @@
+"""The coded depth of a view: inverse depth as integers on a coarse grid, to bytes and back with integers alone.
+
+    (0, 0) --> spacing 64, 32, 16, .. 1: cell centres between known cells, then the cells between those --> levels
+                 prediction from four known neighbours + residual * residual_step(spacing)
+
+Which depth is worth coding, and how fine its step should be, is `depth_refinement`'s and `depth_precision`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
+from nerfstudio_mvc.entropy.tables import TableSet
+from nerfstudio_mvc.errors import ArchiveError, ShapeError
+
+CELL_TENTHS_PX = 63  # a cell is 6.3 pixels of the photograph wide: 160 cells for 1008 pixels
+MAX_CELLS = 320  # longer side of the grid; larger photographs have larger cells
+COARSEST_RESIDUAL_STEP = 16
+"""Step of the residuals between direct neighbours; half of it at twice the spacing, and so on down to 1.
+
+A cell that many others are interpolated from must be exact to a fraction of a pixel; one that none depends on need not.
+"""
+
+_LEVEL_PARTS = 3
+_PART_BITS = 12
+_MAX_LEVEL = 1 << 22  # residuals then stay within what the range coder's escape reaches
+_MAX_DECODED_LEVEL = 1 << 28
+_STEP_CODES = 1 << 16
+_SMALLEST_STEP, _LARGEST_STEP = 2.0**-100, 2.0**100
+# Classes: how much the known neighbours disagree, apart for the finest cells, which are three quarters of all.
+_ACTIVITY_BOUNDS = np.array([0, 1, 3, 7, 15])
+_CLASSES = 2 * (len(_ACTIVITY_BOUNDS) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class CodedDepth:
+    """What the decoder knows about the depth of a view.
+
+    Attributes:
+        levels: inverse depth in units of `step`; as made by `quantise_depth` or `decode_depth`. int32 [h, w]
+        step: inverse world units; has a float32 whose lower 16 bits are zero.
+    """
+
+    levels: np.ndarray
+    step: float
+
+    def inverse_depth(self) -> np.ndarray:
+        """Always positive. float64 [h, w]"""
+        return (np.maximum(self.levels, 0) + 0.5) * self.step
+
+    def depth(self) -> np.ndarray:
+        """z-depth, world units. float32 [h, w]"""
+        return (1.0 / self.inverse_depth()).astype(np.float32)
+
+
+def coded_grid(height: int, width: int) -> tuple[int, int]:
+    """(rows, columns) of the depth coded for a photograph of `height` x `width` pixels."""
+    longer = min(_divide_round(10 * max(height, width), CELL_TENTHS_PX), MAX_CELLS)
+    longer = max(longer, 1)
+    return tuple(max(1, _divide_round(side * longer, max(height, width))) for side in (height, width))
+
+
+def storable_step(step: float) -> float:
+    """`step` cut to the 16 bits that are stored, within 2**-100 .. 2**100."""
+    return _step_from_code(_step_code(min(max(step, _SMALLEST_STEP), _LARGEST_STEP)))
+
+
+def quantise_depth(inverse_depth: np.ndarray, *, step: float, rounding: float = 0.5) -> CodedDepth:
+    """The nearest depth that can be coded, walking as the coder does, so that errors do not add up.
+
+    Args:
+        inverse_depth: positive, on the coded grid. [h, w]
+        step: as in `CodedDepth`; made coarser where the largest level would pass 2**22.
+        rounding: 0.5 rounds residuals to nearest; less favours zero, which is cheaper and smoother.
+
+    Raises:
+        ShapeError: not [h, w], or values that are not finite and positive.
+    """
+    if (
+        inverse_depth.ndim != 2
+        or not inverse_depth.size
+        or not (np.isfinite(inverse_depth) & (inverse_depth > 0)).all()
+    ):
+        raise ShapeError("inverse depth to be coded must be a map of finite positive numbers; fill unseen cells first")
+    step = storable_step(max(float(step), float(inverse_depth.max()) / _MAX_LEVEL))
+    target = (inverse_depth.astype(np.float64) / step - 0.5).ravel()
+    levels = np.zeros(target.size, np.int64)
+    levels[0] = max(0, int(np.floor(target[0] + 0.5)))
+    for scan in _scans(*inverse_depth.shape):
+        prediction = _predict(scan.neighbors(levels))
+        residual = target[scan.cells] - prediction
+        magnitude = np.floor(np.abs(residual) / scan.residual_step + rounding).astype(np.int64)
+        levels[scan.cells] = prediction + np.where(residual < 0, -magnitude, magnitude) * scan.residual_step
+    return CodedDepth(levels.reshape(inverse_depth.shape).astype(np.int32), step)
+
+
+def encode_depth(coded: CodedDepth, tables: TableSet) -> bytes:
+    """Bytes for `decode_depth`; `tables` are logistic tables of rising scale, row 0 unused.
+
+    Raises:
+        ShapeError: levels that `quantise_depth` did not make.
+    """
+    levels = coded.levels.astype(np.int64).ravel()
+    residuals, classes, magnitudes = [], [], np.zeros_like(levels)
+    for scan in _scans(*coded.levels.shape):
+        prediction = _predict(scan.neighbors(levels))
+        classes.append(_classify(levels, magnitudes, scan))
+        residual, rest = np.divmod(levels[scan.cells] - prediction, scan.residual_step)
+        if rest.any():
+            raise ShapeError("these depth levels cannot be coded as they are; take them from quantise_depth")
+        magnitudes[scan.cells] = np.abs(residual)
+        residuals.append(residual)
+    rows = _cheapest_rows(residuals, classes, tables)
+    encoder = SymbolEncoder()
+    encoder.put_uniform(np.array([_step_code(coded.step)]), _STEP_CODES)
+    encoder.put_uniform(levels[0] >> _PART_BITS * np.arange(_LEVEL_PARTS) & ((1 << _PART_BITS) - 1), 1 << _PART_BITS)
+    encoder.put_uniform(rows, len(tables))
+    for residual, class_idx in zip(residuals, classes, strict=True):
+        table_idx = rows[class_idx]
+        said = table_idx > 0
+        encoder.put(residual[said], table_idx[said], tables)
+    return encoder.finish()
+
+
+def decode_depth(payload: bytes, tables: TableSet, *, grid: tuple[int, int]) -> CodedDepth:
+    """Read what `encode_depth` wrote for a grid of (rows, columns).
+
+    Raises:
+        ArchiveError: the bytes hold no depth of this size.
+    """
+    decoder = SymbolDecoder(payload)
+    step = _step_from_code(int(decoder.get_uniform(1, _STEP_CODES)[0]))
+    if not _SMALLEST_STEP <= step <= _LARGEST_STEP:
+        raise ArchiveError("the depth of a view has no valid step: the archive is damaged")
+    levels = np.zeros(grid[0] * grid[1], np.int64)
+    levels[0] = (decoder.get_uniform(_LEVEL_PARTS, 1 << _PART_BITS) << _PART_BITS * np.arange(_LEVEL_PARTS)).sum()
+    rows = decoder.get_uniform(_CLASSES, len(tables))
+    magnitudes = np.zeros_like(levels)
+    for scan in _scans(*grid):
+        table_idx = rows[_classify(levels, magnitudes, scan)]
+        said = table_idx > 0
+        residual = np.zeros(len(table_idx), np.int64)
+        residual[said] = decoder.get(table_idx[said], tables)
+        levels[scan.cells] = _predict(scan.neighbors(levels)) + residual * scan.residual_step
+        magnitudes[scan.cells] = np.abs(residual)
+        if np.abs(levels[scan.cells]).max() > _MAX_DECODED_LEVEL:
+            raise ArchiveError("the depth of a view leaves its range: the archive is damaged")
+    return CodedDepth(levels.reshape(grid).astype(np.int32), step)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """Cells coded together, and where their four neighbours' values come from.
+
+    cells int64 [N]; nearest, farther int64 [4, N], opposite neighbours side by side. Inside the grid both are the
+    neighbour;
+    outside, the line through the two is continued: 2 * nearest - farther.
+    """
+
+    spacing: int
+    cells: np.ndarray
+    nearest: np.ndarray
+    farther: np.ndarray
+
+    @property
+    def residual_step(self) -> int:
+        return max(1, COARSEST_RESIDUAL_STEP // self.spacing)
+
+    def neighbors(self, levels: np.ndarray) -> np.ndarray:
+        """Values of the four neighbours. [4, N]"""
+        nearest = levels[self.nearest]
+        return 2 * nearest - levels[self.farther]
+
+
+_DIAGONAL = np.array([(-1, -1), (1, 1), (-1, 1), (1, -1)])
+_STRAIGHT = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
+
+
+@lru_cache(maxsize=16)
+def _scans(height: int, width: int) -> tuple[_Scan, ...]:
+    """Every cell but (0, 0) exactly once, each after the cells it is predicted from."""
+    scans = []
+    spacing = 1 << max(height - 1, width - 1).bit_length()
+    while spacing > 1:
+        spacing //= 2
+        row, column = np.meshgrid(np.arange(0, height, spacing), np.arange(0, width, spacing), indexing="ij")
+        odd_row, odd_column = row // spacing % 2 == 1, column // spacing % 2 == 1
+        for chosen, offsets in ((odd_row & odd_column, _DIAGONAL), (odd_row ^ odd_column, _STRAIGHT)):
+            if chosen.any():
+                scans.append(_scan(row[chosen], column[chosen], offsets * spacing, (height, width), spacing))
+    return tuple(scans)
+
+
+def _scan(row: np.ndarray, column: np.ndarray, offsets: np.ndarray, grid: tuple[int, int], spacing: int) -> _Scan:
+    near_row, far_row, row_exists = _continued(row, offsets[:, :1], grid[0])
+    near_column, far_column, column_exists = _continued(column, offsets[:, 1:], grid[1])
+    exists = row_exists & column_exists
+    nearest, farther = near_row * grid[1] + near_column, far_row * grid[1] + far_column
+    # A grid of a single row or column has nothing on either side: the other pair stands in.
+    other = [2, 3, 0, 1]
+    nearest, farther = np.where(exists, nearest, nearest[other]), np.where(exists, farther, farther[other])
+    return _Scan(spacing, row * grid[1] + column, nearest, farther)
+
+
+def _continued(at: np.ndarray, offset: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coordinates to read for `at + offset`: twice itself inside; outside, the opposite one and the next behind it."""
+    inside = (at + offset >= 0) & (at + offset < size)
+    nearest = np.where(inside, at + offset, at - offset)
+    behind = np.where(inside, nearest, at - 3 * offset)
+    farther = np.where((behind >= 0) & (behind < size), behind, nearest)
+    return nearest, farther, (nearest >= 0) & (nearest < size)
+
+
+def _predict(known: np.ndarray) -> np.ndarray:
+    """Mean of the pairs of opposite neighbours, the pair that differs less counting more: edges stay. [4, N] -> [N]"""
+    first, second = np.abs(known[0] - known[1]) + 1, np.abs(known[2] - known[3]) + 1
+    weighted = (known[0] + known[1]) * second + (known[2] + known[3]) * first
+    return (weighted + (first + second)) // (2 * (first + second))
+
+
+def _classify(levels: np.ndarray, magnitudes: np.ndarray, scan: _Scan) -> np.ndarray:
+    """Class of each cell from what is known around it. int64 [N]"""
+    known = scan.neighbors(levels)
+    activity = (known.max(0) - known.min(0)) // scan.residual_step + magnitudes[scan.nearest].sum(0) // 2
+    return np.searchsorted(_ACTIVITY_BOUNDS, activity) + (len(_ACTIVITY_BOUNDS) + 1) * (scan.spacing == 1)
+
+
+def _cheapest_rows(residuals: list[np.ndarray], classes: list[np.ndarray], tables: TableSet) -> np.ndarray:
+    """For each class the table that codes its residuals in the fewest bits; 0 where all of them are zero."""
+    residual = np.concatenate([*residuals, np.zeros(0, np.int64)])
+    class_idx = np.concatenate([*classes, np.zeros(0, np.int64)])
+    rows = np.zeros(_CLASSES, np.int64)
+    for chosen in np.unique(class_idx[residual != 0]):
+        values, counts = np.unique(residual[class_idx == chosen], return_counts=True)
+        rows[chosen] = 1 + np.argmin([_bits(values, counts, table, tables) for table in range(1, len(tables))])
+    return rows
+
+
+def _bits(values: np.ndarray, counts: np.ndarray, table: int, tables: TableSet) -> float:
+    limit = int(tables.limits[table])
+    probabilities = tables.probabilities(table)
+    beyond = np.abs(values) > limit
+    entries = np.where(beyond, 2 * limit + 1, values + limit)
+    return float(counts @ (-np.log2(probabilities[entries]) + beyond * 2 * _PART_BITS))
+
+
+def _step_code(step: float) -> int:
+    """The upper half of a float32, the lower half cut off."""
+    return int(np.array(step, np.float32).view(np.uint32)) >> 16
+
+
+def _step_from_code(code: int) -> float:
+    return float(np.array(code << 16, np.uint32).view(np.float32))
+
+
+def _divide_round(numerator: int, denominator: int) -> int:
+    return (2 * numerator + denominator) // (2 * denominator)
