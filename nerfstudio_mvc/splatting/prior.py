@@ -88,32 +88,27 @@ def _sparse_prior(capture: Capture, why: str, report: Progress) -> DepthPrior:
 def _gaussian_prior(
     capture: Capture, path: Path | None, effort: Effort, device: str, threads: int | None, report: Progress
 ) -> DepthPrior:
-    # numba is imported here: compiling takes seconds that the other methods need not spend.
-    from nerfstudio_mvc.splatting.fit_capture import fit_capture, scene_frame
+    # numba is imported here: it takes seconds that the other methods need not spend.
+    from nerfstudio_mvc.splatting.capture_gaussians import fitted_gaussians, trained_gaussians
     from nerfstudio_mvc.splatting.median_depth import median_depth
     from nerfstudio_mvc.splatting.workers import Workers
 
-    frame = scene_frame(capture)
     with Workers(threads) as workers:
-        fitted = fit_capture(
-            capture,
-            frame,
-            effort=effort,
-            workers=workers,
-            on_iteration=lambda done, total: report("fit", done, total),
-        )
+        if path is not None:
+            found = trained_gaussians(capture, path, long_side=LONG_SIDE, workers=workers)
+        else:
+            found = fitted_gaussians(
+                capture,
+                effort=effort,
+                long_side=LONG_SIDE,
+                device=device,
+                workers=workers,
+                on_iteration=lambda done, total: report("fit", done, total),
+            )
         maps = []
-        for view in capture.views:
+        for view in found.views:
             maps.append(
-                median_depth(
-                    fitted.gaussians,
-                    view,
-                    frame,
-                    long_side=fitted.settings.long_side,
-                    near=fitted.near,
-                    workers=workers,
-                )
+                median_depth(found.gaussians, view, found.frame, long_side=LONG_SIDE, near=found.near, workers=workers)
             )
             report("depth", len(maps), len(capture.views))
-    note = f"median depth of {len(fitted.gaussians)} Gaussians, fitted in {fitted.settings.iterations} iterations"
-    return DepthPrior(tuple(maps), "gaussians", note)
+    return DepthPrior(tuple(maps), "gaussians", f"median depth of {len(found.gaussians)} Gaussians, {found.note}")

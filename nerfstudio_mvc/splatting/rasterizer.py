@@ -253,10 +253,9 @@ def _rows_touched(y, extent_y, tile_y):
     return first, last
 
 
-# The state of a tile is one flat array of planes, a pixel of row r and column c at 8 r + c of each. One array at constant
-# offsets and a fixed count of 8 lanes are what lets LLVM make a vector of each row, without checks for overlap; for the
-# same reason what a pixel contributes is stored by one loop and summed up by another.
-_THROUGH = 0
+# The state of a tile is one flat array of planes; a pixel of row r and column c is at 8 r + c of each. One array at
+# constant offsets and a fixed count of 8 lanes are what lets LLVM make a vector of each row without overlap checks;
+# for the same reason what a pixel contributes is stored by one loop and summed up by another.
 _RED, _GREEN, _BLUE, _MEDIAN_DEPTH, _SUMMED_DEPTH = (TILE_PIXELS * plane for plane in range(1, 6))
 _COMING, _D_RED, _D_GREEN, _D_BLUE, _D_EXPONENT, _WEIGHT = (TILE_PIXELS * plane for plane in range(1, 7))
 _DRAW_PLANES, _BACKWARD_PLANES = 6, 7

@@ -47,8 +47,9 @@ def interpolate_sparse_depth(view: View, points: np.ndarray, *, long_side: int =
 def _seen_points(view: View, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions in the photograph [K, 2] and inverse depths [K] of the trustworthy points."""
     seen = points[view.point_idxs] if len(view.point_idxs) else points
-    in_camera = seen.reshape(-1, 3) @ view.cam_from_world[:3, :3].T + view.cam_from_world[:3, 3]
-    in_camera = in_camera[np.isfinite(in_camera).all(1) & (in_camera[:, 2] > 0)]
+    seen = seen[np.isfinite(seen).all(1)]
+    in_camera = seen @ view.cam_from_world[:3, :3].T + view.cam_from_world[:3, 3]
+    in_camera = in_camera[in_camera[:, 2] > 0]
     positions, in_frame = project(view.camera, in_camera)
     in_frame &= ((positions >= 0) & (positions <= (view.width, view.height))).all(1)
     positions, inverse_depth = positions[in_frame], 1.0 / in_camera[in_frame, 2]
