@@ -40,7 +40,8 @@ def check_pose(pose: np.ndarray, *, place: str) -> None:
             f"{place}: the camera's pose has a number that is not finite; remove the photograph or redo its pose"
         )
     rotation = pose[:3, :3]
-    deviation = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = np.nan_to_num(np.abs(rotation @ rotation.T - np.eye(3)), nan=np.inf).max()
     if deviation > ROTATION_SLACK or np.linalg.det(rotation) < 0:
         raise CaptureError(
             f"{place}: the camera's pose is singular or no rotation (off by {deviation:.3g});"

@@ -170,8 +170,9 @@ def _applied_world(transforms: dict[str, Any], path: Path) -> np.ndarray:
     if applied is not None:
         world[:3] = _matrix(applied, f"{path}: applied_transform")[:3]
     scale = _Fields({}, transforms, str(path)).number("applied_scale", 1.0)
-    world[:3] *= scale
-    size = np.cbrt(np.linalg.det(world[:3, :3]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        world[:3] *= scale
+        size = np.cbrt(np.linalg.det(world[:3, :3]))
     if not (np.isfinite(world).all() and 1e-12 < size < 1e12):
         raise CaptureError(f"{path}: applied_transform or applied_scale cannot be undone; correct them")
     check_pose(_rigid(world, size), place=f"{path}: applied_transform")
@@ -226,7 +227,7 @@ def _camera(fields: _Fields, size: tuple[int, int]) -> Camera:
     k1, k2, k3, k4, p1, p2 = _distortion(fields)
     if model == "OPENCV_FISHEYE":
         name, params = model, (*pinhole, k1, k2, k3, k4)
-    elif model not in _PERSPECTIVE:
+    elif not isinstance(model, str) or model not in _PERSPECTIVE:
         raise CaptureError(
             f"{fields.place}: the camera model {model!r} is not supported; undistort the images to PINHOLE"
         )
