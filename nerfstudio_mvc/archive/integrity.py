@@ -40,7 +40,7 @@ class VerifyReport:
 
 def pixel_check(pixels: np.ndarray) -> int:
     """CRC-32 of decoded pixels, row by row: two decoders agree when this number agrees. uint8 [H, W, 3]"""
-    return crc32(np.ascontiguousarray(pixels, dtype=np.uint8))
+    return crc32(np.ascontiguousarray(pixels, dtype=np.uint8).data)
 
 
 def verify(path: Path) -> VerifyReport:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerfstudio_mvc import __version__
 from nerfstudio_mvc.archive import layout
+from nerfstudio_mvc.archive.archived_paths import check_path
 from nerfstudio_mvc.archive.attachments import AttachmentPlan, read_attached
 from nerfstudio_mvc.archive.camera_table import decode_cameras, encode_cameras, views_of_table
 from nerfstudio_mvc.archive.container import CHUNK_BYTES, new_entry
@@ -100,6 +101,7 @@ class ArchiveWriter:
         self._check_target()
         if sorted(view_idx for group in groups for view_idx in group) != list(range(len(views))) or not all(groups):
             raise ShapeError(f"{len(groups)} groups do not hold each of {len(views)} views exactly once")
+        _check_names(views)
         self._kind, self._settings = kind, settings
         self._groups = tuple(tuple(group) for group in groups)
         self._cameras = encode_cameras(views)
@@ -158,6 +160,7 @@ class ArchiveWriter:
         if missing:
             raise ShapeError(f"groups {missing} were not added")
         assembled = self._work.path / ASSEMBLED_NAME
+        plan = self._without_output(plan)
         small, large = _split(plan)
         needed_bytes = sum(self._finished.values()) + sum(size for _, size in [*small, *large])
         try:
@@ -239,6 +242,14 @@ class ArchiveWriter:
             if items or lines:
                 archive.writestr(new_entry(layout.ATTACHMENTS_ENTRY, packed=False), pack(items, large=lines))
 
+    def _without_output(self, plan: AttachmentPlan) -> AttachmentPlan:
+        """The plan without the archive itself, where it is written into the capture folder."""
+        if plan.root is None:
+            return plan
+        own = (self.path.absolute(), self._work.path.absolute())
+        paths = [(path, plan.root.absolute() / path) for path in plan.files]
+        return replace(plan, files=tuple(path for path, file in paths if not any(map(file.is_relative_to, own))))
+
     def _manifest(
         self, plan: AttachmentPlan, small: Sequence[tuple[str, int]], large: Sequence[tuple[str, int]]
     ) -> Manifest:
@@ -271,6 +282,15 @@ class ArchiveWriter:
 
 def _kept_name(group_idx: int) -> str:
     return layout.group_entry(group_idx).replace("/", "_")
+
+
+def _check_names(views: Sequence[View]) -> None:
+    names: set[str] = set()
+    for view in views:
+        problem = "that of two photographs" if view.name in names else check_path(view.name)
+        if problem:
+            raise CaptureError(f'the name "{view.name}" is {problem}, so it cannot be stored: rename this photograph.')
+        names.add(view.name)
 
 
 def _photograph(view: View) -> tuple[int, str]:
