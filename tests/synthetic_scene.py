@@ -56,6 +56,11 @@ def picture(view: View, *, height: int | None = None, width: int | None = None) 
     return _picture_at(view, _centers(view, height, width)).reshaped(height, width)
 
 
+def colors_at(view: View, positions: np.ndarray) -> np.ndarray:
+    """Exact colours at (x, y) positions of the photograph. [N, 2] -> [N, 3]"""
+    return _picture_at(view, positions).color
+
+
 def exact_flow(current: View, reference: View, *, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Flow (dx, dy) [h, w, 2] between grids of this size, and where the reference sees the same point [h, w]."""
     seen = _picture_at(current, _centers(current, height, width))
