@@ -29,6 +29,8 @@ class Compress:
     """About how many views are coded together; a group decodes without the others."""
     depth: Literal["auto", "gaussians", "sparse", "none"] = "auto"
     """Where depth comes from: fitted 3D Gaussians, the sparse points, or nowhere; auto takes the best possible."""
+    depth_effort: Literal["fast", "default", "high"] = "default"
+    """How long fitting 3D Gaussians may take."""
     gaussians: Path | None = None
     """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
     attachments: Literal["lean", "all", "none"] = "lean"
@@ -62,6 +64,7 @@ class Compress:
                 quality=self.quality,
                 group_size=self.group_size,
                 depth=self.depth,
+                depth_effort=self.depth_effort,
                 gaussians=self.gaussians,
                 attachments=self.attachments,
                 device=self.device,

@@ -44,6 +44,7 @@ from nerfstudio_mvc.weights.store import open_codec
 DEFAULT_QUALITY = 5.0
 DEFAULT_GROUP_SIZE = 16
 DepthChoice = Literal["auto", "gaussians", "sparse", "none"]
+EffortChoice = Literal["fast", "default", "high"]
 AttachmentChoice = Literal["lean", "all", "none"]
 
 
@@ -99,8 +100,10 @@ def compress_capture(
     quality: float = DEFAULT_QUALITY,
     group_size: int = DEFAULT_GROUP_SIZE,
     depth: DepthChoice = "auto",
+    depth_effort: EffortChoice = "default",
     gaussians: Path | None = None,
-    attachments: AttachmentChoice = "lean",
+    attachments: EffortChoice = Literal["fast", "default", "high"]
+AttachmentChoice = "lean",
     device: str = "auto",
     resume: bool = False,
     force: bool = False,
@@ -116,6 +119,7 @@ def compress_capture(
         quality: 1 (smallest) to 8 (best).
         group_size: about how many views are coded together; a group decodes without the others.
         depth: how the depth of the views is found; see `splatting.prior.estimate_depth`.
+        depth_effort: how long fitting Gaussians may take: "fast", "default" or "high".
         gaussians: trained 3D Gaussians to take the depth from.
         attachments: "lean" carries every other file but those that can be made again, "all" everything, "none" nothing.
         device: "auto", "cpu" or "cuda".
@@ -151,6 +155,7 @@ def compress_capture(
         parameters={
             "group_size": group_size,
             "depth": depth,
+            "depth_effort": depth_effort,
             "gaussians": None if gaussians is None else Path(gaussians).name,
         },
     )
@@ -169,7 +174,14 @@ def compress_capture(
         # From here on the cameras are those the decoder will read.
         capture = _with_stored_cameras(capture, writer.views)
         todo = [group_idx for group_idx in range(len(groups)) if not writer.has_group(group_idx)]
-        prior = _estimate_prior(capture, depth if todo else "none", gaussians, device, run)
+        prior = estimate_depth(
+            capture,
+            method=depth if todo else "none",
+            gaussians=gaussians,
+            effort=depth_effort,
+            device=device,
+            on_progress=lambda stage, done, total: run.step(f"depth prior: {stage}", done, total),
+        )
         for group_idx, group in enumerate(groups):
             views = [capture.views[view_idx] for view_idx in group]
             if group_idx in todo:
@@ -290,18 +302,6 @@ def _with_stored_cameras(capture: Capture, stored: Sequence[View]) -> Capture:
         for view, stored_view in zip(capture.views, stored, strict=True)
     )
     return replace(capture, views=views)
-
-
-def _estimate_prior(
-    capture: Capture, method: DepthChoice, gaussians: Path | None, device: str, run: _Run
-) -> DepthPrior:
-    return estimate_depth(
-        capture,
-        method=method,
-        gaussians=gaussians,
-        device=device,
-        on_progress=lambda stage, done, total: run.step(f"depth prior: {stage}", done, total),
-    )
 
 
 def _code_group(
