@@ -102,8 +102,7 @@ def compress_capture(
     depth: DepthChoice = "auto",
     depth_effort: EffortChoice = "default",
     gaussians: Path | None = None,
-    attachments: EffortChoice = Literal["fast", "default", "high"]
-AttachmentChoice = "lean",
+    attachments: AttachmentChoice = "lean",
     device: str = "auto",
     resume: bool = False,
     force: bool = False,
