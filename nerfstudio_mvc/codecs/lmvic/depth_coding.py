@@ -69,7 +69,7 @@ def storable_step(step: float) -> float:
     return _step_from_code(_step_code(min(max(step, _SMALLEST_STEP), _LARGEST_STEP)))
 
 
-def quantise_depth(inverse_depth: np.ndarray, *, step: float, rounding: float = 0.5) -> CodedDepth:
+def quantise_depth(inverse_depth: np.ndarray, step: float, *, rounding: float = 0.5) -> CodedDepth:
     """The nearest depth that can be coded, walking as the coder does, so that errors do not add up.
 
     Args:
@@ -156,9 +156,8 @@ def decode_depth(payload: bytes, tables: TableSet, *, grid: tuple[int, int]) -> 
 class _Scan:
     """Cells coded together, and where their four neighbours' values come from.
 
-    cells int64 [N]; nearest, farther int64 [4, N], opposite neighbours side by side. Inside the grid both are the
-    neighbour;
-    outside, the line through the two is continued: 2 * nearest - farther.
+    cells int64 [N]; nearest, farther int64 [4, N], opposite neighbours side by side. Inside the grid both are
+    the neighbour; outside, the line through the two is continued: 2 * nearest - farther.
     """
 
     spacing: int

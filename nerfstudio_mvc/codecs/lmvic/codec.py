@@ -1,0 +1,158 @@
+"""LMVIC as a `MultiViewCodec`: walks the coding order, each view predicted by its nearest coded neighbours.
+
+    first view of a group (or one without depth)   image alone
+    every other view                               references, depth, image given the warped references
+
+Encoder and decoder share `reference_pictures`; both see only what the strings hold. Pictures that serve as references
+are the 8-bit ones, so that a rounding difference between two machines does not grow along the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+
+from nerfstudio_mvc.capture.view_order import nearest_coded
+from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
+from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
+from nerfstudio_mvc.codecs.lmvic.depth_coding import coded_grid, decode_depth, encode_depth
+from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
+from nerfstudio_mvc.errors import ArchiveError, ShapeError
+
+IMAGE, DEPTH, REFERENCES = "image", "depth", "references"
+MAX_REFERENCES = 2
+MAX_GROUP_VIEWS = 256
+
+
+class LmvicCodec:
+    """The small LMVIC model behind the codec interface."""
+
+    name = "lmvic"
+
+    def __init__(self, model: ImageModel, tables: ImageTables, *, fingerprint: str, device: str = "cpu") -> None:
+        self.fingerprint = fingerprint
+        self.device = torch.device(device)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.tables = tables
+        self.images = ImageCoder(self.model, self.tables)
+        # Tails of activations that fade into denormal numbers cost the CPU a hundred times the cycles.
+        torch.set_flush_denormal(True)
+
+    @torch.no_grad()
+    def encode_group(
+        self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
+    ) -> EncodedGroup:
+        """See `MultiViewCodec`.
+
+        Raises:
+            ShapeError: more than 256 views, or pixels that are not uint8 [height, width, 3] of their view.
+        """
+        if len(views) > MAX_GROUP_VIEWS:
+            raise ShapeError(f"a group of {len(views)} views; at most {MAX_GROUP_VIEWS} are coded together")
+        coded, decoded, reconstructions = [], [], {}
+        for source in views:
+            _check_pixels(source)
+            substreams, state, pixels = self._encode_view(source, decoded, quality=quality)
+            coded.append(CodedView(source.view.view_idx, tuple(substreams)))
+            decoded.append(state)
+            reconstructions[source.view.view_idx] = pixels
+            if on_view is not None:
+                on_view(source.view.view_idx, coded[-1].payload_bytes)
+        return EncodedGroup(CodedGroup(group_idx, tuple(coded)), reconstructions)
+
+    @torch.no_grad()
+    def decode_group(
+        self,
+        coded: CodedGroup,
+        views: Sequence[View],
+        *,
+        quality: float,
+        wanted: Collection[int] | None = None,
+        on_view: ViewDone | None = None,
+    ) -> dict[int, np.ndarray]:
+        """See `MultiViewCodec`; only the wanted views and those they refer to are decoded."""
+        strings = [{substream.name: substream.payload for substream in view.substreams} for view in coded.views]
+        needed = _needed_positions(strings, coded, wanted)
+        decoded: dict[int, DecodedView] = {}
+        pixels = {}
+        for position, (view, own) in enumerate(zip(views, strings, strict=True)):
+            if position not in needed:
+                continue
+            references = [decoded[reference] for reference in _read_references(own, position)]
+            decoded[position], shown = self._decode_view(view, own, references, quality=quality)
+            if wanted is None or view.view_idx in wanted:
+                pixels[view.view_idx] = shown
+            if on_view is not None:
+                on_view(view.view_idx, coded.views[position].payload_bytes)
+        return pixels
+
+    def _encode_view(
+        self, source: SourceView, decoded: Sequence[DecodedView], *, quality: float
+    ) -> tuple[list[Substream], DecodedView, np.ndarray]:
+        view = source.view
+        substreams, depth, reference = [], None, None
+        if source.depth is not None:
+            nearest = [] if not decoded else nearest_coded(view, [state.view for state in decoded], count=MAX_REFERENCES)
+            neighbours = [decoded[position] for position in nearest]
+            coded_depth = depth_for_prediction(source, neighbours)
+            depth = torch.from_numpy(coded_depth.depth())
+            reference = reference_picture(self.model, view, depth, neighbours) if neighbours else None
+            if reference is not None:
+                substreams.append(Substream(REFERENCES, bytes(nearest)))
+            substreams.append(Substream(DEPTH, encode_depth(coded_depth, self.tables.latent)))
+        payload, picture = self.images.encode(to_picture(source.pixels, self.device), reference, quality=quality)
+        substreams.append(Substream(IMAGE, payload))
+        pixels = to_pixels(picture)
+        return substreams, DecodedView(view, to_picture(pixels, self.device), depth), pixels
+
+    def _decode_view(
+        self, view: View, strings: dict[str, bytes], references: list[DecodedView], *, quality: float
+    ) -> tuple[DecodedView, np.ndarray]:
+        depth = None
+        if DEPTH in strings:
+            grid = coded_grid(view.height, view.width)
+            depth = torch.from_numpy(decode_depth(strings[DEPTH], self.tables.latent, grid=grid).depth())
+        reference = None
+        if references:
+            reference = None if depth is None else reference_picture(self.model, view, depth, references)
+            if reference is None:
+                raise ArchiveError(f'view {view.view_idx} "{view.name}": refers to views it does not see: damaged')
+        size = (view.height, view.width)
+        pixels = to_pixels(self.images.decode(strings[IMAGE], size, reference, quality=quality))
+        return DecodedView(view, to_picture(pixels, self.device), depth), pixels
+
+
+def _check_pixels(source: SourceView) -> None:
+    expected = (source.view.height, source.view.width, 3)
+    if source.pixels.dtype != np.uint8 or source.pixels.shape != expected:
+        raise ShapeError(
+            f"view {source.view.view_idx}: pixels are {source.pixels.dtype} {source.pixels.shape}, "
+            f"expected uint8 {expected}"
+        )
+
+
+def _read_references(strings: dict[str, bytes], position: int) -> list[int]:
+    """Positions in the group of the views that predict the one at `position`, nearest first."""
+    if IMAGE not in strings:
+        raise ArchiveError(f"view {position} of a group has no image string: the archive is damaged")
+    references = list(strings.get(REFERENCES, b""))
+    if len(references) > MAX_REFERENCES or any(reference >= position for reference in references):
+        raise ArchiveError(f"view {position} of a group refers to views that are not coded before it: damaged")
+    return references
+
+
+def _needed_positions(strings: list[dict[str, bytes]], coded: CodedGroup, wanted: Collection[int] | None) -> set[int]:
+    """Positions of the wanted views and of everything they refer to, directly or not."""
+    if wanted is None:
+        return set(range(len(strings)))
+    needed = {position for position, view in enumerate(coded.views) if view.view_idx in wanted}
+    for position in range(len(strings) - 1, -1, -1):
+        if position in needed:
+            needed.update(_read_references(strings[position], position))
+    return needed

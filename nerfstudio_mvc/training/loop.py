@@ -1,0 +1,151 @@
+"""The training loop of the small LMVIC model: seeds, schedule, resuming.
+
+One checkpoint file holds the float weights, the optimiser and the step; training continues from it anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.geometry.hole_filling import fill_invalid
+from nerfstudio_mvc.training.objective import decoded_look, random_quality, rate_distortion
+from nerfstudio_mvc.training.pictures import Pictures
+from nerfstudio_mvc.training.warped_views import WarpedViews
+
+# The linear transforms are good from the start: large steps there only shake every picture.
+TRANSFORM_RATE = 0.1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast: minutes of this run, peak learning rate, share of the run over which it falls to 2 %."""
+
+    minutes: float = 60.0
+    learning_rate: float = 4e-4
+    falling_share: float = 0.4
+    warm_up_steps: int = 100
+    batch_single: int = 2
+    batch_predicted: int = 2
+    crop_px: int = 256
+    checkpoint_minutes: float = 5.0
+    bfloat16: bool = True
+    compiled: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of the learning curve; averages since the line before."""
+
+    step: int
+    elapsed_s: float
+    loss: float
+    bpp_single: float
+    bpp_predicted: float
+
+
+class Trainer:
+    """Owns model, optimiser and position in the run."""
+
+    def __init__(self, model: ImageModel, pictures: Pictures, warped: WarpedViews | None, recipe: Recipe) -> None:
+        self.model = model.to(memory_format=torch.channels_last).train()
+        self.pictures, self.warped, self.recipe = pictures, warped, recipe
+        transform = list(model.transform.parameters())
+        known = {id(parameter) for parameter in transform}
+        rest = [parameter for parameter in model.parameters() if id(parameter) not in known]
+        self.optimizer = torch.optim.Adam(
+            [{"params": rest, "share": 1.0}, {"params": transform, "share": TRANSFORM_RATE}], lr=recipe.learning_rate
+        )
+        self.step = 0
+        self._losses = torch.compile(self._losses_of, dynamic=False) if recipe.compiled else self._losses_of
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint; one without optimiser state starts the optimiser afresh."""
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.step = state["step"]
+        if "optimizer" in state:
+            self.optimizer.load_state_dict(state["optimizer"])
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint beside its target, then rename."""
+        temporary = path.with_suffix(".writing")
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+
+    def run(self, checkpoint: Path, *, on_progress: Callable[[Progress], None]) -> None:
+        """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end."""
+        recipe = self.recipe
+        start = saved = time.monotonic()
+        first_step, sums = self.step, np.zeros(3)
+        counted = 0
+        while (elapsed := time.monotonic() - start) < recipe.minutes * 60:
+            self._set_rate(elapsed / (recipe.minutes * 60), self.step - first_step)
+            sums += self._train_step(np.random.default_rng((recipe.seed, self.step)))
+            counted += 1
+            if time.monotonic() - saved > recipe.checkpoint_minutes * 60 or counted == 100:
+                on_progress(Progress(self.step, elapsed, *(sums / counted)))
+                self.save(checkpoint)
+                saved, sums, counted = time.monotonic(), np.zeros(3), 0
+        self.save(checkpoint)
+
+    def _set_rate(self, part: float, steps_done: int) -> None:
+        recipe = self.recipe
+        falling = max((part - 1 + recipe.falling_share) / recipe.falling_share, 0.0)
+        factor = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * falling))
+        factor *= min(1.0, (steps_done + 1) / recipe.warm_up_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * group["share"] * factor
+
+    def _train_step(self, rng: np.random.Generator) -> np.ndarray:
+        recipe = self.recipe
+        # Seeding per step makes a resumed run draw what an uninterrupted one would have drawn.
+        torch.manual_seed(int(rng.integers(2**31)))
+        quality = torch.tensor(random_quality(rng))
+        single = self.pictures.batch(recipe.batch_single, recipe.crop_px, rng).to(memory_format=torch.channels_last)
+        view, reference = None, None
+        if self.warped is not None:
+            view, warped, valid = self.warped.batch(recipe.batch_predicted, recipe.crop_px, rng)
+            view = view.to(memory_format=torch.channels_last)
+            reference = self._reference(warped, valid, quality, single_only=rng.random() < 0.25)
+        loss, bpp_single, bpp_predicted = self._losses(single, view, reference, quality)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.step += 1
+        return np.array([loss.item(), bpp_single.item(), bpp_predicted.item()])
+
+    def _reference(self, warped: Tensor, valid: Tensor, quality: Tensor, *, single_only: bool) -> Reference:
+        looks = [decoded_look(self.model, fill_batch(picture, mask), quality) for picture, mask in zip(warped, valid)]
+        first, second = (Reference(look, mask) for look, mask in zip(looks, valid))
+        blended = first if single_only else self.model.blend(first, second)
+        return Reference(fill_batch(blended.picture, blended.valid), blended.valid)
+
+    def _losses_of(
+        self, single: Tensor, view: Tensor | None, reference: Reference | None, quality: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
+            alone = rate_distortion(self.model, single, None, quality)
+            if view is None:
+                return alone.loss, alone.estimated_bpp.detach(), torch.zeros(())
+            predicted = rate_distortion(self.model, view, reference, quality)
+        loss = alone.loss + predicted.loss
+        return loss, alone.estimated_bpp.detach(), predicted.estimated_bpp.detach()
+
+
+def fill_batch(pictures: Tensor, valid: Tensor) -> Tensor:
+    """`fill_invalid` for each picture of a batch. [B, C, H, W], [B, 1, H, W] -> [B, C, H, W]"""
+    return torch.stack([fill_invalid(picture, mask) for picture, mask in zip(pictures, valid, strict=True)])

@@ -1,0 +1,88 @@
+"""Views with their neighbours already warped onto them: what training of predicted views draws from.
+
+Warping costs more than a training step, and it does not depend on the weights: it is done once per capture, with the
+depth the encoder would code, and stored as arrays of 11 channels (view, two warped neighbours, their validity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfstudio_mvc.capture.image_files import read_image
+from nerfstudio_mvc.capture.view_order import camera_distances
+from nerfstudio_mvc.capture.views import Capture
+from nerfstudio_mvc.codecs.interface import SourceView
+from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
+from nerfstudio_mvc.geometry.warping import warp_view
+from nerfstudio_mvc.splatting.prior import DepthPrior
+from nerfstudio_mvc.training.pictures import random_crop
+
+CHANNELS = 11
+# Ranks among the nearest cameras: a coded neighbour is often not the nearest view of all.
+RANKS = ((0, 1), (1, 2), (0, 3), (2, 4))
+
+
+def store_warped_views(
+    capture: Capture, prior: DepthPrior, folder: Path, *, on_view: Callable[[int], None] | None = None
+) -> int:
+    """Write one .npy (uint8 [H, W, 11]) per view of `capture` that has a depth; returns how many there are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    distances = camera_distances(capture.views)
+    states = [
+        DecodedView(view, to_picture(read_image(view.image_path).pixels, "cpu"), _depth(prior, view.view_idx))
+        for view in capture.views
+    ]
+    written = 0
+    for view in capture.views:
+        depth_map = prior.maps[view.view_idx]
+        others = [idx for idx in np.argsort(distances[view.view_idx], kind="stable").tolist() if idx != view.view_idx]
+        if depth_map is None or len(others) < 2:
+            continue
+        ranks = [min(rank, len(others) - 1) for rank in RANKS[view.view_idx % len(RANKS)]]
+        neighbours = [states[others[rank]] for rank in ranks]
+        pixels = read_image(view.image_path).pixels
+        source = SourceView(view, pixels, depth_map.depth, depth_map.valid)
+        depth = torch.from_numpy(depth_for_prediction(source, neighbours).depth())
+        layers = [pixels]
+        validity = []
+        for neighbour in neighbours:
+            warped, valid = warp_view(
+                neighbour.picture[0], depth, neighbour.depth, current=view, reference=neighbour.view
+            )
+            layers.append((warped.permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).numpy())
+            validity.append((valid.permute(1, 2, 0) * 255).to(torch.uint8).numpy())
+        np.save(folder / f"{view.view_idx:04d}.npy", np.concatenate([*layers, *validity], 2))
+        written += 1
+        if on_view is not None:
+            on_view(view.view_idx)
+    return written
+
+
+class WarpedViews:
+    """Draws batches from the stored arrays."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+
+    def batch(self, count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """View [B, 3, H, W], its two warped neighbours [2, B, 3, H, W], their validity [2, B, 1, H, W]."""
+        crops = []
+        while len(crops) < count:
+            stacked = np.load(self.paths[int(rng.integers(len(self.paths)))], mmap_mode="r")
+            crop = random_crop(stacked, crop_px, rng)
+            if crop is not None:
+                crops.append(crop)
+        batch = torch.stack(crops)
+        valid = (batch[:, 9:11] > 0.99).float()
+        return batch[:, :3], torch.stack([batch[:, 3:6], batch[:, 6:9]]), torch.stack([valid[:, :1], valid[:, 1:]])
+
+
+def _depth(prior: DepthPrior, view_idx: int) -> Tensor | None:
+    depth_map = prior.maps[view_idx]
+    return None if depth_map is None else torch.from_numpy(depth_map.depth)

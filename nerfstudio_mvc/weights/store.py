@@ -1,0 +1,59 @@
+"""Which weights file belongs to a codec or to an archive, and the codec made from it.
+
+Weights once released stay in this folder for ever, so that every archive keeps decoding; the newest one encodes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nerfstudio_mvc.codecs.catalog import load_codec_class
+from nerfstudio_mvc.codecs.interface import MultiViewCodec
+from nerfstudio_mvc.errors import WeightsError
+from nerfstudio_mvc.weights.checkpoint import fingerprint_of, read
+
+FOLDER = Path(__file__).parent
+
+
+def released(codec: str) -> list[Path]:
+    """Weights files of a codec that ship with the package, oldest first (`lmvic_small_1.safetensors`, ..)."""
+    return sorted(FOLDER.glob(f"{codec}_*_*.safetensors"), key=lambda path: int(path.stem.rsplit("_", 1)[1]))
+
+
+def find_weights(codec: str, *, weights: Path | None = None, fingerprint: str | None = None) -> Path:
+    """The file to use: `weights` if given, else the released one with `fingerprint`, else the newest.
+
+    Raises:
+        WeightsError: there is none, or it is not the one the archive was written with.
+    """
+    candidates = [weights] if weights is not None else released(codec)[::-1]
+    if not candidates:
+        raise WeightsError(f"this installation has no weights for {codec!r}; install the package again")
+    if fingerprint is None:
+        return candidates[0]
+    found = []
+    for path in candidates:
+        try:
+            found.append(fingerprint_of(path.read_bytes()))
+        except OSError as error:
+            raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}") from error
+        if found[-1] == fingerprint:
+            return path
+    have = ", ".join(found)
+    raise WeightsError(
+        f"the archive was written with {codec} weights {fingerprint}, these are {have}; decoding would give noise. "
+        "Pass the matching file with --weights, or update nerfstudio_mvc"
+    )
+
+
+def open_codec(
+    name: str, *, device: str = "cpu", weights: Path | None = None, fingerprint: str | None = None
+) -> MultiViewCodec:
+    """A codec with its weights loaded, on `device` ("cpu", "cuda").
+
+    Raises:
+        WeightsError: no such codec, no such weights (see `find_weights`), or a damaged file.
+    """
+    make = load_codec_class(name)
+    checkpoint = read(find_weights(name, weights=weights, fingerprint=fingerprint))
+    return make(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, device=device)
