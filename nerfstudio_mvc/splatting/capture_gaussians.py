@@ -15,6 +15,7 @@ from colmap_io.camera_models import project
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.errors import CaptureError
+from nerfstudio_mvc.splatting import gsplat_backend
 from nerfstudio_mvc.splatting.fitting import TrainingView, fit, settings_for, starting_gaussians
 from nerfstudio_mvc.splatting.gaussian_files import read_gaussians, trained_views
 from nerfstudio_mvc.splatting.gaussians import Gaussians
@@ -76,15 +77,14 @@ def fitted_gaussians(
     points = (capture.points[finite] - frame.offset) * frame.scale
     start = starting_gaussians(points, capture.point_colors[finite] / 255.0, max_count=settings.max_gaussians // 2)
     views = [_training_view(view, frame, long_side) for view in capture.views]
-    if device.startswith("cuda"):
-        # torch and gsplat weigh seconds and need a GPU; the CPU path works without them.
-        from nerfstudio_mvc.splatting.gsplat_backend import fit_with_gsplat
-
-        gaussians = fit_with_gsplat(start, views, settings, near=NEAR, device=device, on_iteration=on_iteration)
+    if device.startswith("cuda") and gsplat_backend.is_available():
+        gaussians = gsplat_backend.fit_with_gsplat(
+            start, views, settings, near=NEAR, device=device, on_iteration=on_iteration
+        )
         how = "gsplat"
     else:
         gaussians = fit(start, views, settings, near=NEAR, workers=workers, on_iteration=on_iteration)
-        how = "CPU"
+        how = "CPU" if device == "cpu" else "CPU: gsplat is not installed"
     note = f"fitted in {settings.iterations} iterations ({how})"
     return CaptureGaussians(gaussians, frame, NEAR, capture.views, note)
 

@@ -7,6 +7,7 @@ own MCMC strategy (Kheradmand et al. 2024), which needs no thresholds to be tune
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,11 @@ from nerfstudio_mvc.splatting.gaussians import Gaussians
 
 OPACITY_WEIGHT, SCALE_WEIGHT = 0.01, 0.01  # regularisers the MCMC strategy was published with
 SSIM_WEIGHT = 0.2
+
+
+def is_available() -> bool:
+    """Whether gsplat is installed; does not import it."""
+    return importlib.util.find_spec("gsplat") is not None
 
 
 def fit_with_gsplat(

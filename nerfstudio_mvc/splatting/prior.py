@@ -52,7 +52,7 @@ def estimate_depth(
             "gaussians" from 3 views and 100 points on, else "sparse".
         gaussians: a 3DGS `.ply`, a splatfacto `config.yml` or its output folder, to use instead of fitting.
         effort: how long fitting may take; see `fitting.EFFORTS`.
-        device: "cpu", or "cuda" to fit with gsplat where it is installed.
+        device: "cpu", or "cuda" to fit with gsplat, where it is installed, rather than on the CPU.
         threads: CPU threads; None takes all. Their number does not change the result.
         on_progress: called with (stage, done, total).
 
