@@ -158,7 +158,7 @@ def read_points(data: bytes) -> Points3D:
     count = cursor.count(_POINT_HEAD.itemsize, "points")
     # Where a record starts depends on all tracks before it, so this walk is the one loop over points.
     starts, lengths = np.empty(count, np.int64), np.empty(count, np.int64)
-    length_field = _POINT_HEAD.fields["track_length"][1]
+    length_field = _POINT_HEAD.itemsize - _COUNT.size
     end = len(data)
     offset = cursor.offset
     for row in range(count):

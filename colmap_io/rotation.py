@@ -51,7 +51,7 @@ def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
     best = np.argmax(np.diagonal(multiples, axis1=-2, axis2=-1), axis=-1)
     quaternion = np.take_along_axis(multiples, best[..., None, None], axis=-2)[..., 0, :]
     quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
-    return np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    return np.where(quaternion[..., :1] < 0, np.negative(quaternion), quaternion)
 
 
 def pose_matrix(quaternion: np.ndarray, translation: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from colmap_io import camera_estimation
 from colmap_io.camera_estimation import estimate_cameras
 from colmap_io.errors import MappingError
 from colmap_io.model_folder import read_model
+from colmap_io.rotation import matrix_from_quaternion
 
 SAMPLE = Path(__file__).parents[2] / "examples/data/nerfstudio/colmap/sparse/0"
 needs_pycolmap = pytest.mark.skipif(find_spec("pycolmap") is None, reason="pycolmap is not installed")
@@ -116,23 +117,36 @@ def test_photographs_without_texture_do_not_match(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "sub folder"]
 
 
-@needs_pycolmap
-def test_cameras_of_a_textured_relief(tmp_path: Path) -> None:
-    """Three views of random bumps in front of each other, rendered by shifting layers: all are placed."""
+def draw_confetti(path: Path, angle: float) -> np.ndarray:
+    """Photograph of 250 patterned squares in a box, from a circle about it; returns the camera's centre. [3]"""
     rng = np.random.default_rng(0)
-    layers = [rng.integers(0, 256, (30, 40), np.uint8) for _ in range(6)]
-    names = []
-    for index in range(3):
-        canvas = Image.new("L", (320, 240))
-        for depth, layer in enumerate(layers):
-            texture = Image.fromarray(layer).resize((480, 360), Image.Resampling.BICUBIC)
-            shift = 80 - 8 * index * (depth + 1) // 2
-            view = texture.crop((shift, 60, shift + 320, 300))
-            stripe = (0, 40 * depth, 320, 40 * (depth + 1))
-            canvas.paste(view.crop(stripe), stripe)
-        names.append(f"{index}.png")
-        canvas.convert("RGB").save(tmp_path / names[-1])
-    model = estimate_cameras(tmp_path, names, sizes=[(320, 240)] * 3, num_threads=1)
-    assert {camera.model for camera in model.cameras} == {"OPENCV"}
-    assert len(model.cameras) == 1
-    assert [image.name for image in model.images] == names
+    places = rng.uniform(-1, 1, (250, 3))
+    patterns = rng.integers(0, 256, (250, 6, 6), np.uint8)
+    rotation = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    in_camera = places @ rotation.T + (0, 0, 4)
+    canvas = Image.new("RGB", (320, 240), (128, 128, 128))
+    for row in np.argsort(-in_camera[:, 2]):
+        x, y, z = in_camera[row]
+        side = round(80 / z)
+        corner = (round(160 + 400 * x / z - side / 2), round(120 + 400 * y / z - side / 2))
+        canvas.paste(Image.fromarray(patterns[row]).resize((side, side), Image.Resampling.BILINEAR), corner)
+    canvas.save(path)
+    return rotation.T @ (0, 0, -4)
+
+
+@needs_pycolmap
+def test_cameras_on_a_circle_are_found_there(tmp_path: Path) -> None:
+    names = [f"{index}.png" for index in range(4)]
+    truth = np.stack([draw_confetti(tmp_path / name, 0.1 * index) for index, name in enumerate(names)])
+    model = estimate_cameras(tmp_path, names, sizes=[(320, 240)] * 4, num_threads=1)
+    images = sorted(model.images, key=lambda image: image.name)
+    assert [image.name for image in images] == names
+    assert [camera.model for camera in model.cameras] == ["OPENCV"]
+    centers = np.stack([-matrix_from_quaternion(image.quaternion).T @ image.translation for image in images])
+
+    def distances(points: np.ndarray) -> np.ndarray:
+        pairs = np.linalg.norm(points[:, None] - points[None], axis=2)
+        return pairs / pairs.max()
+
+    # The world is arbitrary, ratios of distances are not; focal length and lens are estimated along with them.
+    np.testing.assert_allclose(distances(centers), distances(truth), atol=0.05)
