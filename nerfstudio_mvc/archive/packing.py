@@ -19,6 +19,7 @@ from nerfstudio_mvc.archive.colmap_files import CameraFile, PointCloud, parse_ca
 from nerfstudio_mvc.archive.colmap_packing import Packed, pack_images, pack_model, unpack_images, unpack_model
 from nerfstudio_mvc.archive.planes import PlaneReader, PlaneWriter
 from nerfstudio_mvc.archive.ply_packing import pack_ply, unpack_ply
+from nerfstudio_mvc.archive.row_packing import pack_rows, unpack_rows
 from nerfstudio_mvc.errors import ArchiveError
 
 KIND_FILE = 0  # a file of the capture folder
@@ -32,6 +33,7 @@ RECIPE_MODEL = 2  # images.bin and the points3D.bin beside it
 RECIPE_SECOND = 3  # the points3D.bin of such a pair
 RECIPE_PLY = 4
 RECIPE_SAME = 5  # the bytes of an earlier file
+RECIPE_ROWS = 6  # binary PLY
 
 PLANE_INDEX = 0
 PLANE_RECORDS = 1  # small binary files that repeat numbers of images.bin stand beside its records
@@ -206,6 +208,7 @@ def _attempts(item: Item, known: _Known, contents: Mapping[str, bytes]) -> Itera
     elif path.suffix == ".ply":
         for cloud_idx, cloud in known.clouds.items():
             yield RECIPE_PLY, _referring(cloud_idx, pack_ply(item.data, cloud=cloud, transforms=known.transforms))
+        yield RECIPE_ROWS, pack_rows(item.data)
 
 
 def _referring(item_idx: int, found: Packed | None) -> Packed | None:
@@ -244,6 +247,8 @@ def _restore(line: IndexLine, idx: int, planes: PlaneReader, known: _Known, *, w
         return data
     if line.recipe == RECIPE_IMAGES:
         return unpack_images(fields, planes, size=line.size)
+    if line.recipe == RECIPE_ROWS:
+        return unpack_rows(fields, planes, size=line.size)
     referred = fields.varint(limit=layout.MAX_ATTACHMENT_FILES)
     if line.recipe == RECIPE_MODEL and referred in known.cameras:
         data, known.seconds[idx], known.clouds[idx] = unpack_model(

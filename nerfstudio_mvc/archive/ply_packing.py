@@ -6,6 +6,7 @@ Any other PLY is left to the general packing.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ PLANE_PLY_ROWS = 7 << 4
 END_OF_HEADER = b"end_header\n"
 DECIMALS = (6, 8)
 PRECISIONS = (np.float64, np.float32)
+MAX_COORDINATE = 1e15
 TRANSFORM = struct.Struct("<12d")
 
 
@@ -34,7 +36,8 @@ def pack_ply(data: bytes, *, cloud: PointCloud, transforms: Sequence[np.ndarray]
     for transform in transforms:
         for precision_idx in range(len(PRECISIONS)):
             for decimals in DECIMALS:
-                rows = _rows(lines, _lines(cloud, transform, precision_idx, decimals))
+                known = _lines(cloud, transform, precision_idx, decimals)
+                rows = None if known is None else _rows(lines, known)
                 if rows is None:
                     continue
                 fields = varint(len(header)) + varint(len(lines)) + bytes([precision_idx, decimals])
@@ -57,15 +60,27 @@ def unpack_ply(fields: FieldReader, planes: PlaneReader, *, cloud: PointCloud, s
     if np.any(rows < 0) or np.any(rows >= len(cloud.xyz)):
         raise fields.damaged("a row of the point list that is not there")
     lines = _lines(cloud, transform, precision_idx, decimals)
+    if lines is None or len(header) + len(END_OF_HEADER) + _joined_bytes(lines, rows) != size:
+        raise fields.damaged("a point list that would have another length")
     body = b"\n".join([lines[row] for row in rows.tolist()])
     return header + END_OF_HEADER + body + b"\n"
 
 
-def _lines(cloud: PointCloud, transform: np.ndarray, precision_idx: int, decimals: int) -> list[bytes]:
-    """Every point of the cloud as its line would read; products and sums one at a time, in this order."""
-    x, y, z = (cloud.xyz[:, axis].astype(PRECISIONS[precision_idx]) for axis in range(3))
-    matrix = transform.astype(PRECISIONS[precision_idx])
-    columns = [((row[0] * x + row[1] * y) + row[2] * z) + row[3] for row in matrix]
+def _joined_bytes(lines: list[bytes], rows: np.ndarray) -> int:
+    return int(np.array([len(line) + 1 for line in lines], np.int64)[rows].sum()) if len(rows) else 1
+
+
+def _lines(cloud: PointCloud, transform: np.ndarray, precision_idx: int, decimals: int) -> list[bytes] | None:
+    """Every point of the cloud as its line would read; products and sums one at a time, in this order.
+
+    None where a number would be longer than any that a scene has.
+    """
+    with np.errstate(all="ignore"):
+        x, y, z = (cloud.xyz[:, axis].astype(PRECISIONS[precision_idx]) for axis in range(3))
+        matrix = transform.astype(PRECISIONS[precision_idx])
+        columns = [((row[0] * x + row[1] * y) + row[2] * z) + row[3] for row in matrix]
+    if not all(np.all(np.abs(column) < MAX_COORDINATE) for column in columns):
+        return None
     number = f"%.{decimals}f"
     pattern = f"{number} {number} {number} %d %d %d".encode()
     coordinates = np.stack(columns, axis=1).astype(np.float64).tolist()
@@ -83,6 +98,7 @@ def _rows(lines: list[bytes], known: list[bytes]) -> np.ndarray | None:
         candidates = rows_of.get(line)
         if candidates is None:
             return None
-        previous = min(candidates, key=lambda row: abs(row - previous))
+        above = bisect_left(candidates, previous)
+        previous = min(candidates[max(0, above - 1) : above + 1], key=lambda row: abs(row - previous))
         rows[idx] = previous
     return rows
