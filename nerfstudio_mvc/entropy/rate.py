@@ -18,3 +18,16 @@ def logistic_bits(value: Tensor, scale: Tensor) -> Tensor:
     upper = torch.sigmoid((0.5 - magnitude) / scale)
     lower = torch.sigmoid((-0.5 - magnitude) / scale)
     return -torch.log2((upper - lower).clamp_min(MIN_LIKELIHOOD))
+
+
+def rounded_bits(value: Tensor, rounded: Tensor, scale: Tensor, *, noise: bool = True) -> Tensor:
+    """Bits of the symbols `rounded`, with gradients for training.
+
+    The scale learns from the symbols that are really coded. `value` learns from uniform noise in place of rounding,
+    whose own bits would overstate by far what symbols cost that are almost surely zero.
+    """
+    coded = logistic_bits(rounded.detach(), scale)
+    if not noise:
+        return coded
+    soft = logistic_bits(value + torch.empty_like(value).uniform_(-0.5, 0.5), scale.detach())
+    return coded + (soft - soft.detach())

@@ -18,6 +18,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import ROW_STEPS
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_STEPS, WEIGHT_STEPS, check_exact
@@ -28,6 +29,7 @@ FORMAT = "nerfstudio_mvc weights 1"
 FINGERPRINT_DIGITS = 12
 _BIAS_STEPS = ACTIVATION_STEPS * WEIGHT_STEPS
 _MODEL, _TABLES = "model.", "tables."
+_METADATA_KEY = "nerfstudio_mvc"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +59,9 @@ def pack(model: ImageModel, tables: ImageTables) -> bytes:
     for name, table_set in (("latent", tables.latent), ("hyper", tables.hyper)):
         tensors[f"{_TABLES}{name}.limits"] = torch.from_numpy(table_set.limits.astype(np.int32))
         tensors[f"{_TABLES}{name}.counts"] = torch.from_numpy(table_set.counts.astype(np.int32))
-    metadata = {"format": FORMAT, "codec": "lmvic", "config": json.dumps(asdict(model.config))}
-    return save_safetensors(tensors, metadata)
+    description = {"format": FORMAT, "codec": "lmvic", "config": asdict(model.config)}
+    # One key only: safetensors writes several in random order, and equal models must have equal fingerprints.
+    return save_safetensors(tensors, {_METADATA_KEY: json.dumps(description)})
 
 
 def unpack(content: bytes, *, source: str) -> Checkpoint:
@@ -96,11 +99,11 @@ def read(path: Path) -> Checkpoint:
 
 def _config(content: bytes) -> LmvicConfig:
     length = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-    if metadata["format"] != FORMAT:
-        raise ValueError(f"its format is {metadata['format']!r}")
-    values = json.loads(metadata["config"])
-    return LmvicConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    description = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_METADATA_KEY])
+    if description["format"] != FORMAT:
+        raise ValueError(f"its format is {description['format']!r}")
+    values = description["config"].items()
+    return LmvicConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in values})
 
 
 def _is_integer_layer(name: str) -> bool:
@@ -113,19 +116,24 @@ def _stored(name: str, value: Tensor) -> Tensor:
         return value.to(torch.float16)
     if name.endswith(".weight"):
         return torch.floor(value * WEIGHT_STEPS + 0.5).clamp(-127, 127).to(torch.int8)
-    return torch.floor(value * _BIAS_STEPS + 0.5).to(torch.int32)
+    return torch.floor(value * _steps_of(name) + 0.5).to(torch.int32)
 
 
 def _loaded(name: str, value: Tensor) -> Tensor:
     if not _is_integer_layer(name):
         return value.to(torch.float32)
-    return value.to(torch.float32) / (WEIGHT_STEPS if name.endswith(".weight") else _BIAS_STEPS)
+    return value.to(torch.float32) / (WEIGHT_STEPS if name.endswith(".weight") else _steps_of(name))
+
+
+def _steps_of(name: str) -> int:
+    return ROW_STEPS if name.endswith("base_rows") else _BIAS_STEPS
 
 
 def _largest_added_bias(model: ImageModel) -> int:
-    """The quality and step biases are added to accumulators outside the layers."""
-    tables = (model.scales.quality_bias, model.scales.step_bias)
-    return int(max(table.detach().abs().max().item() for table in tables) * _BIAS_STEPS) + 1
+    """The quality and step biases and the channels' own rows are added to accumulators outside the layers."""
+    biases = [table.detach().abs().max().item() for table in (model.scales.quality_bias, model.scales.step_bias)]
+    rows = model.scales.base_rows.detach().abs().max().item()
+    return int(max(max(biases) * _BIAS_STEPS, rows * ROW_STEPS)) + 1
 
 
 def _table_set(tensors: dict[str, Tensor], name: str) -> TableSet:

@@ -24,6 +24,7 @@ from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
+from nerfstudio_mvc.layers.denormals import without_denormals
 
 IMAGE, DEPTH, REFERENCES = "image", "depth", "references"
 MAX_REFERENCES = 2
@@ -41,10 +42,9 @@ class LmvicCodec:
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.tables = tables
         self.images = ImageCoder(self.model, self.tables)
-        # Tails of activations that fade into denormal numbers cost the CPU a hundred times the cycles.
-        torch.set_flush_denormal(True)
 
     @torch.no_grad()
+    @without_denormals
     def encode_group(
         self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
     ) -> EncodedGroup:
@@ -67,6 +67,7 @@ class LmvicCodec:
         return EncodedGroup(CodedGroup(group_idx, tuple(coded)), reconstructions)
 
     @torch.no_grad()
+    @without_denormals
     def decode_group(
         self,
         coded: CodedGroup,

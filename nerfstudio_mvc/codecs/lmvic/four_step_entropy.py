@@ -30,7 +30,9 @@ SMALLEST_SCALE, LARGEST_SCALE = 0.03, 160.0
 LOG_SCALE_STEP = math.log(LARGEST_SCALE / SMALLEST_SCALE) / (TABLES - 1)
 HYPER_LIMIT = 31
 MAGNITUDE_LIMIT = 15
-_INDEX_SHIFT = 1.0 / 128
+ROW_STEPS = 128
+"""Accumulator steps per table row."""
+_INDEX_SHIFT = 1.0 / ROW_STEPS
 
 
 def scale_of_table(table_idx: Tensor) -> Tensor:
@@ -54,10 +56,11 @@ class ScaleNetwork(nn.Module):
         self.step_bias = nn.Parameter(torch.zeros(STEPS, width, 2, 2))
         self.head = IntegerConv(2 * width, hidden)
         self.rows = IntegerConv(hidden, config.channels)
+        # What a channel needs at a quality without knowing the picture; the network only adds what it sees.
+        falling = 1.5 - 0.22 * frequencies(config.luma, config.chroma).clamp(max=16)
+        self.base_rows = nn.Parameter(((falling - math.log(SMALLEST_SCALE)) / LOG_SCALE_STEP).repeat(QUALITIES, 1))
         with torch.no_grad():
-            falling = 1.5 - 0.22 * frequencies(config.luma, config.chroma).clamp(max=16)
-            self.rows.bias.copy_((falling - math.log(SMALLEST_SCALE)) / LOG_SCALE_STEP / 8)
-            self.rows.weight.mul_(0.3)
+            self.rows.weight.mul_(0.1)
 
     def hyper_features(self, z_symbols: Tensor, *, quality_point: Tensor) -> Tensor:
         """Integer z symbols [B, N, h, w], one-hot quality [8] -> integer features [B, width, 4h, 4w]."""
@@ -75,10 +78,15 @@ class ScaleNetwork(nn.Module):
         bias = tile_cells(round_half_up(self.step_bias[step] * 1024), *x.shape[-2:])
         return requantize(x + bias)
 
-    def table_rows(self, hyper: Tensor, context: Tensor) -> Tensor:
+    def base_accumulator(self, quality_shares: Tensor) -> Tensor:
+        """The channels' own rows as accumulator values, exact for shares in sixteenths [8]. [1, M, 1, 1]"""
+        integer = round_half_up(self.base_rows * ROW_STEPS)
+        return (quality_shares[:, None] * integer).sum(0)[None, :, None, None]
+
+    def table_rows(self, hyper: Tensor, context: Tensor, base: Tensor) -> Tensor:
         """Table row of every channel and position, integers 0 .. 63 in float32. [B, M, H, W]"""
         x = requantize(self.head(torch.cat([hyper, context], 1)))
-        return clamp_straight(round_half_up(self.rows(x).float() * _INDEX_SHIFT), 0, TABLES - 1)
+        return clamp_straight(round_half_up((self.rows(x).float() + base) * _INDEX_SHIFT), 0, TABLES - 1)
 
 
 class MeanNetwork(nn.Module):

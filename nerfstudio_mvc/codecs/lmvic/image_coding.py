@@ -15,7 +15,13 @@ from torch.nn import functional as F
 
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, PreparedReference, Reference, nearest_quality
+from nerfstudio_mvc.codecs.lmvic.image_model import (
+    ImageModel,
+    PreparedReference,
+    Reference,
+    nearest_quality,
+    quality_weights,
+)
 from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
 from nerfstudio_mvc.entropy.range_coder import ESCAPE_LIMIT, SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet
@@ -52,7 +58,7 @@ class ImageCoder:
     @torch.no_grad()
     def encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> tuple[bytes, Tensor]:
         """Picture [1, 3, H, W], 0..1, any size -> its string and the picture the decoder will show."""
-        level = torch.tensor(float(quality), device=x.device)
+        level = _level(quality, x.device)
         size = (x.shape[-2], x.shape[-1])
         prepared = self._prepare(reference, level)
         symbols, y_hat = self._analyse(x, prepared, level)
@@ -61,7 +67,7 @@ class ImageCoder:
     @torch.no_grad()
     def symbols_of(self, x: Tensor, reference: Reference | None, *, quality: float) -> Symbols:
         """What `encode` would write, without writing it."""
-        level = torch.tensor(float(quality), device=x.device)
+        level = _level(quality, x.device)
         return self._analyse(x, self._prepare(reference, level), level)[0]
 
     @torch.no_grad()
@@ -74,7 +80,7 @@ class ImageCoder:
             ArchiveError: the string does not hold what a picture of `size` needs.
         """
         device = self.model.log_gain.device
-        level = torch.tensor(float(quality), device=device)
+        level = _level(quality, device)
         symbols = self.read_symbols(payload, size, quality=quality)
         prepared = self._prepare(reference, level)
         y_hat = self._reconstruct(symbols, prepared, level)
@@ -84,7 +90,7 @@ class ImageCoder:
     def read_symbols(self, payload: bytes, size: tuple[int, int], *, quality: float) -> Symbols:
         """The integer half of decoding: needs no reference and gives the same integers on every device."""
         model, device = self.model, self.model.log_gain.device
-        level = torch.tensor(float(quality), device=device)
+        level = _level(quality, device)
         height, width = -(-size[0] // BLOCK), -(-size[1] // BLOCK)
         decoder = SymbolDecoder(payload)
         z_shape = (1, model.config.hyper, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE))
@@ -92,11 +98,12 @@ class ImageCoder:
         z = torch.from_numpy(z.astype(np.float32)).reshape(z_shape).to(device)
 
         hyper = model.scales.hyper_features(z, quality_point=nearest_quality(level))[..., :height, :width]
+        base = model.scales.base_accumulator(quality_weights(level))
         y = torch.zeros(1, model.config.channels, height, width, device=device)
         rows_coded = torch.zeros_like(y)
         for step in range(STEPS):
             now = tile_cells(model.cells[step], height, width)[None]
-            rows = model.scales.table_rows(hyper, model.scales.context_features(y.abs(), step))
+            rows = model.scales.table_rows(hyper, model.scales.context_features(y.abs(), step), base)
             coded = now & (rows > 0)
             values = decoder.get(rows[coded].to(torch.int64).cpu().numpy(), self.tables.latent)
             y[coded] = torch.from_numpy(values.astype(np.float32)).to(device)
@@ -123,11 +130,12 @@ class ImageCoder:
         height, width = y.shape[-2:]
         pair = None if reference is None else reference.for_entropy
         hyper = model.scales.hyper_features(z, quality_point=nearest_quality(level))[..., :height, :width]
+        base = model.scales.base_accumulator(quality_weights(level))
         features = model.means.view_features(z, quality=level, size=(height, width), reference=pair)
         symbols, rows_coded, y_hat, known = (torch.zeros_like(y) for _ in range(4))
         for step in range(STEPS):
             now = tile_cells(model.cells[step], height, width)[None]
-            rows = model.scales.table_rows(hyper, model.scales.context_features(symbols.abs(), step))
+            rows = model.scales.table_rows(hyper, model.scales.context_features(symbols.abs(), step), base)
             mean = model.means.step_means(features, y_hat, known, step, pair)
             rounded = round_half_up(y - mean).clamp(-ESCAPE_LIMIT, ESCAPE_LIMIT)
             # Row 0 is never coded: the decoder takes such a symbol for zero, so it must be zero here.
@@ -173,6 +181,11 @@ class ImageCoder:
         point = int(min(max(np.floor(quality + 0.5), 1), QUALITIES)) - 1
         per_channel = point * channels + np.arange(channels)
         return np.repeat(per_channel, int(np.prod(shape[2:])))
+
+
+def _level(quality: float, device: torch.device) -> Tensor:
+    """Quality in sixteenths: its shares of the quality points are then exact, as the integer path needs them."""
+    return torch.tensor(np.floor(quality * 16 + 0.5) / 16, dtype=torch.float32, device=device)
 
 
 def _pad_to_blocks(x: Tensor) -> Tensor:

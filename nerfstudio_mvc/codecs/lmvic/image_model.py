@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, MeanNetwork, ScaleNetwork, scale_of_table
 from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
-from nerfstudio_mvc.entropy.rate import logistic_bits
+from nerfstudio_mvc.entropy.rate import rounded_bits
 from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
 from nerfstudio_mvc.layers.blocks import DepthwiseBlock, double_size, half_size, starts_at_zero
 from nerfstudio_mvc.layers.rounding import round_half_up
@@ -200,14 +200,13 @@ class ImageModel(nn.Module):
         y = self.analyse(x, prepared, quality=quality)
         z = self.hyper_analyse(y)
         z_symbols = round_half_up(z).clamp(-HYPER_LIMIT, HYPER_LIMIT)
-        z_rate = z + torch.empty_like(z).uniform_(-0.5, 0.5) if noise else z_symbols
         z_scale = torch.exp(self.at_quality(self.z_log_scale, quality))
-        bits_z = logistic_bits(z_rate - self.at_quality(self.z_center, quality), z_scale).sum()
+        z_center = self.at_quality(self.z_center, quality)
+        bits_z = rounded_bits(z - z_center, z_symbols - z_center, z_scale, noise=noise).sum()
 
         symbols, residual, y_hat = self._quantise(y, z_symbols, prepared, quality=quality)
         rows = self._all_rows(symbols.detach(), z_symbols, quality=quality)
-        value = residual + torch.empty_like(residual).uniform_(-0.5, 0.5) if noise else symbols
-        bits_y = logistic_bits(value, scale_of_table(rows)).sum()
+        bits_y = rounded_bits(residual, symbols, scale_of_table(rows), noise=noise).sum()
         return TrainingOutput(self.synthesise(y_hat, prepared, quality=quality), bits_y, bits_z)
 
     def _quantise(
@@ -240,7 +239,8 @@ class ImageModel(nn.Module):
         for step in range(STEPS):
             steps.append(self.scales.context_features(magnitudes * known, step))
             known = known + tile_cells(self.cells[step], height, width).to(symbols.dtype)[None]
-        rows = self.scales.table_rows(hyper.repeat(STEPS, 1, 1, 1), torch.cat(steps))
+        base = self.scales.base_accumulator(quality_weights(quality))
+        rows = self.scales.table_rows(hyper.repeat(STEPS, 1, 1, 1), torch.cat(steps), base)
         rows = rows.reshape(STEPS, batch, *rows.shape[1:])
         cells = tile_cells(self.cells, height, width).to(rows.dtype)[:, None]
         return (rows * cells).sum(0)
