@@ -18,8 +18,6 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-
 from small_archive import colmap_model, make_views, write_archive
 
 from nerfstudio_mvc.archive.reader import ArchiveReader
