@@ -65,6 +65,10 @@ class ProgressView:
             case Warned():
                 self._console.print(f"warning: {event.message}", markup=False)
 
+    def print_line(self, line: str) -> None:
+        """Print a line above the bars."""
+        self._console.print(line, markup=False)
+
     def _show_step(self, event: StepProgress) -> None:
         if event.step not in self._step_tasks:
             self._step_tasks[event.step] = self._progress.add_task(event.step, total=event.total, note="")

@@ -22,8 +22,9 @@ from nerfstudio_mvc.training.objective import decoded_look, random_quality, rate
 from nerfstudio_mvc.training.pictures import Pictures
 from nerfstudio_mvc.training.warped_views import WarpedViews
 
-# The linear transforms are good from the start: large steps there only shake every picture.
-TRANSFORM_RATE = 0.1
+# Shares of the learning rate. The linear transforms are good from the start, and large steps there shake every
+# picture; the integer network's weights are coarse, and small steps there never reach the next integer.
+RATE_SHARES = {"transform": 0.1, "scales": 2.5, "rest": 1.0}
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ class Trainer:
     def __init__(self, model: ImageModel, pictures: Pictures, warped: WarpedViews | None, recipe: Recipe) -> None:
         self.model = model.to(memory_format=torch.channels_last).train()
         self.pictures, self.warped, self.recipe = pictures, warped, recipe
-        transform = list(model.transform.parameters())
-        known = {id(parameter) for parameter in transform}
-        rest = [parameter for parameter in model.parameters() if id(parameter) not in known]
         self.optimizer = torch.optim.Adam(
-            [{"params": rest, "share": 1.0}, {"params": transform, "share": TRANSFORM_RATE}], lr=recipe.learning_rate
+            [
+                {"params": [p for name, p in model.named_parameters() if part_of(name) == part], "share": share}
+                for part, share in RATE_SHARES.items()
+            ],
+            lr=recipe.learning_rate,
         )
         self.step = 0
         self._losses = torch.compile(self._losses_of, dynamic=False) if recipe.compiled else self._losses_of
@@ -118,7 +120,7 @@ class Trainer:
         if self.warped is not None:
             view, warped, valid = self.warped.batch(recipe.batch_predicted, recipe.crop_px, rng)
             view = view.to(memory_format=torch.channels_last)
-            reference = self._reference(warped, valid, quality, single_only=rng.random() < 0.25)
+            reference = self.reference(warped, valid, quality, single_only=rng.random() < 0.25)
         loss, bpp_single, bpp_predicted = self._losses(single, view, reference, quality)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -128,9 +130,13 @@ class Trainer:
         self.step += 1
         return np.array([loss.item(), bpp_single.item(), bpp_predicted.item()])
 
-    def _reference(self, warped: Tensor, valid: Tensor, quality: Tensor, *, single_only: bool) -> Reference:
-        looks = [decoded_look(self.model, fill_batch(picture, mask), quality) for picture, mask in zip(warped, valid)]
-        first, second = (Reference(look, mask) for look, mask in zip(looks, valid))
+    def reference(self, warped: Tensor, valid: Tensor, quality: Tensor, *, single_only: bool) -> Reference:
+        """What predicts a view: its warped neighbours [2, B, 3, H, W] as if decoded, blended, holes filled."""
+        looks = [
+            decoded_look(self.model, fill_batch(picture, mask), quality)
+            for picture, mask in zip(warped, valid, strict=True)
+        ]
+        first, second = (Reference(look, mask) for look, mask in zip(looks, valid, strict=True))
         blended = first if single_only else self.model.blend(first, second)
         return Reference(fill_batch(blended.picture, blended.valid), blended.valid)
 
@@ -144,6 +150,12 @@ class Trainer:
             predicted = rate_distortion(self.model, view, reference, quality)
         loss = alone.loss + predicted.loss
         return loss, alone.estimated_bpp.detach(), predicted.estimated_bpp.detach()
+
+
+def part_of(parameter_name: str) -> str:
+    """Which of `RATE_SHARES` a parameter of the model takes."""
+    part = parameter_name.split(".")[0]
+    return part if part in RATE_SHARES else "rest"
 
 
 def fill_batch(pictures: Tensor, valid: Tensor) -> Tensor:

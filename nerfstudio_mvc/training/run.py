@@ -1,0 +1,164 @@
+"""One training run from capture folders to a released weights file: warped views once, then the loop, then the export.
+
+The loop itself is `loop`'s business, what a weights file holds `export`'s; printing is the command line's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfstudio_mvc.capture.image_files import IMAGE_SUFFIXES, read_size
+from nerfstudio_mvc.capture.open_capture import load_capture
+from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.errors import CaptureError
+from nerfstudio_mvc.splatting.prior import DepthMethod, estimate_depth
+from nerfstudio_mvc.training.export import export
+from nerfstudio_mvc.training.loop import Progress, Recipe, Trainer
+from nerfstudio_mvc.training.pictures import Pictures
+from nerfstudio_mvc.training.warped_views import WarpedViews, store_warped_views
+
+CHECKPOINT_NAME = "checkpoint.pt"
+WEIGHTS_NAME = "weights.safetensors"
+EXPORT_SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Folders to train on: `captures` teach single and predicted views, `stills` single views only."""
+
+    captures: tuple[Path, ...]
+    stills: tuple[Path, ...] = ()
+    depth: DepthMethod = "sparse"
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """Where a run ended: steps trained in all, its checkpoint and weights file, the last line of its learning curve."""
+
+    steps: int
+    checkpoint: Path
+    weights: Path
+    weights_bytes: int
+    last: Progress | None
+
+
+def train(
+    data: TrainingData,
+    output_dir: Path,
+    recipe: Recipe,
+    *,
+    config: LmvicConfig | None = None,
+    on_step: Callable[[str, int, int], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TrainReport:
+    """Train a model and export it.
+
+    Args:
+        data: what to train on.
+        output_dir: holds decoded photographs, warped views, the checkpoint and the weights file; a run continues
+            from the checkpoint it finds there, and what was decoded and warped is not made again.
+        recipe: how long and how fast.
+        config: widths of a new model; those of the small preset when None.
+        on_step: called with (step, done, total) before and after training.
+        on_progress: called with each line of the learning curve.
+
+    Raises:
+        CaptureError: a folder cannot be used, or none holds a photograph.
+        WeightsError: the trained model cannot be exported exactly.
+    """
+    on_step = on_step or (lambda step, done, total: None)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    pictures = Pictures(_photographs(data, recipe.crop_px), cache=output_dir / "pictures")
+    warped_paths = _warped_paths(data, output_dir / "warped", recipe.crop_px, on_step)
+    warped = WarpedViews(warped_paths) if warped_paths else None
+    torch.manual_seed(recipe.seed)
+    trainer = Trainer(ImageModel(config or LmvicConfig()), pictures, warped, recipe)
+    checkpoint = output_dir / CHECKPOINT_NAME
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    curve: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        curve.append(progress)
+        if on_progress is not None:
+            on_progress(progress)
+
+    trainer.run(checkpoint, on_progress=report)
+    on_step("counting symbols for the tables", 0, 1)
+    trainer.model.eval()
+    content = export(trainer.model, _export_samples(trainer, EXPORT_SAMPLES))
+    on_step("counting symbols for the tables", 1, 1)
+    weights = output_dir / WEIGHTS_NAME
+    weights.write_bytes(content)
+    return TrainReport(trainer.step, checkpoint, weights, len(content), curve[-1] if curve else None)
+
+
+def _photographs(data: TrainingData, crop_px: int) -> list[Path]:
+    # Stills are as many pictures as they are; captures show the same things again and again, which does no harm.
+    photographs = [
+        path
+        for folder in (*data.stills, *data.captures)
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in IMAGE_SUFFIXES and min(read_size(path)) >= crop_px
+    ]
+    if not photographs:
+        raise CaptureError(
+            f"there is no photograph of {crop_px}x{crop_px} pixels or more to train on: give folders of captures or "
+            "stills, or a smaller --crop-px"
+        )
+    return photographs
+
+
+def _warped_paths(
+    data: TrainingData, folder: Path, crop_px: int, on_step: Callable[[str, int, int], None]
+) -> list[Path]:
+    paths: list[Path] = []
+    for done, root in enumerate(data.captures):
+        on_step("warping captures", done, len(data.captures))
+        target = folder / root.resolve().name
+        finished = target / "finished"
+        if not finished.exists():
+            capture = load_capture(root)
+            prior = estimate_depth(capture, method=data.depth)
+            store_warped_views(capture, prior, target)
+            finished.touch()
+        paths += [
+            path for path in sorted(target.glob("*.npy")) if min(np.load(path, mmap_mode="r").shape[:2]) >= crop_px
+        ]
+    if data.captures:
+        on_step("warping captures", len(data.captures), len(data.captures))
+    return paths
+
+
+@torch.no_grad()
+def _export_samples(trainer: Trainer, count: int) -> Iterator[tuple[Tensor, Reference | None]]:
+    """`count` crops, alternately alone and with their warped neighbours; the same ones for the same seed."""
+    rng = np.random.default_rng(trainer.recipe.seed)
+    for index in range(count):
+        if index % 2 == 0 or trainer.warped is None:
+            yield trainer.pictures.batch(1, trainer.recipe.crop_px, rng), None
+        else:
+            view, warped, valid = trainer.warped.batch(1, trainer.recipe.crop_px, rng)
+            quality = torch.tensor(float(1 + index % 8))
+            yield view, trainer.reference(warped, valid, quality, single_only=index % 8 == 1)
+
+
+def folders_below(places: Sequence[Path]) -> tuple[Path, ...]:
+    """Each place itself where it holds photographs or a model, else the folders in it: a folder of captures at once."""
+    found: list[Path] = []
+    for place in places:
+        if not place.is_dir():
+            raise CaptureError(f"{place}: there is no such folder")
+        own = {path.name for path in place.iterdir()}
+        is_capture = {"images", "transforms.json", "sparse"} & own or any(
+            Path(name).suffix.lower() in IMAGE_SUFFIXES for name in own
+        )
+        found += [place] if is_capture else sorted(path for path in place.iterdir() if path.is_dir())
+    return tuple(found)
