@@ -38,6 +38,7 @@ class CaptureGaussians:
         near: z-depth in `frame` in front of which nothing is drawn.
         views: the capture's, their poses as the Gaussians were fitted to them.
         note: how the Gaussians came about, in a few words.
+        photographs: of `views`, small and undistorted; empty where they were not needed.
     """
 
     gaussians: Gaussians
@@ -45,6 +46,7 @@ class CaptureGaussians:
     near: float
     views: tuple[View, ...]
     note: str
+    photographs: tuple[TrainingView, ...] = ()
 
 
 def scene_frame(capture: Capture) -> SceneFrame:
@@ -86,7 +88,7 @@ def fitted_gaussians(
         gaussians = fit(start, views, settings, near=NEAR, workers=workers, on_iteration=on_iteration)
         how = "CPU" if device == "cpu" else "CPU: gsplat is not installed"
     note = f"fitted in {settings.iterations} iterations ({how})"
-    return CaptureGaussians(gaussians, frame, NEAR, capture.views, note)
+    return CaptureGaussians(gaussians, frame, NEAR, capture.views, note, tuple(views))
 
 
 def trained_gaussians(capture: Capture, path: Path, *, long_side: int, workers: Workers) -> CaptureGaussians:

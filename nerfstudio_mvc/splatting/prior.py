@@ -90,7 +90,7 @@ def _gaussian_prior(
 ) -> DepthPrior:
     # numba is imported here: it takes seconds that the other methods need not spend.
     from nerfstudio_mvc.splatting.capture_gaussians import fitted_gaussians, trained_gaussians
-    from nerfstudio_mvc.splatting.median_depth import median_depth
+    from nerfstudio_mvc.splatting.gaussian_depth import depth_of_views
     from nerfstudio_mvc.splatting.workers import Workers
 
     with Workers(threads) as workers:
@@ -105,10 +105,14 @@ def _gaussian_prior(
                 workers=workers,
                 on_iteration=lambda done, total: report("fit", done, total),
             )
-        maps = []
-        for view in found.views:
-            maps.append(
-                median_depth(found.gaussians, view, found.frame, long_side=LONG_SIDE, near=found.near, workers=workers)
-            )
-            report("depth", len(maps), len(capture.views))
-    return DepthPrior(tuple(maps), "gaussians", f"median depth of {len(found.gaussians)} Gaussians, {found.note}")
+        maps = depth_of_views(
+            found,
+            capture.points,
+            long_side=LONG_SIDE,
+            workers=workers,
+            on_view=lambda done, total: report("depth", done, total),
+        )
+    note = f"median depth of {len(found.gaussians)} Gaussians, {found.note}"
+    if found.photographs:
+        note += "; interpolated sparse points where they predict the neighbours better"
+    return DepthPrior(tuple(maps), "gaussians", note)
