@@ -45,15 +45,11 @@ class Train:
                 "--minutes must not be negative, --learning-rate must be positive, --crop-px a multiple of 64"
             )
         # torch and the rest arrive only now: --help has answered already.
-        import torch
-
         from nerfstudio_mvc.cli.progress_view import ProgressView
         from nerfstudio_mvc.pipeline.progress import StepProgress
         from nerfstudio_mvc.training.loop import Recipe
         from nerfstudio_mvc.training.run import TrainingData, folders_below, train
 
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
         data = TrainingData(folders_below(self.captures), folders_below(self.stills), depth=self.depth)
         recipe = Recipe(minutes=self.minutes, learning_rate=self.learning_rate, crop_px=self.crop_px, seed=self.seed)
         with ProgressView("training") as view:
@@ -61,6 +57,7 @@ class Train:
                 data,
                 self.output_dir,
                 recipe,
+                threads=self.threads,
                 on_step=lambda step, done, total: view.on_event(StepProgress(step, done, total)),
                 on_progress=lambda progress: view.print_line(_curve_line(progress)),
             )

@@ -77,7 +77,9 @@ def logistic_limit(scale: float) -> int:
     return min(max(math.ceil(_TAIL_SCALES * scale), 2), _MAX_LIMIT)
 
 
-def tables_from_histograms(scales: np.ndarray, histograms: list[np.ndarray], *, prior_symbols: float = 400.0) -> TableSet:
+def tables_from_histograms(
+    scales: np.ndarray, histograms: list[np.ndarray], *, prior_symbols: float = 400.0
+) -> TableSet:
     """Tables for logistic `scales`, bent towards what was really counted.
 
     Args:

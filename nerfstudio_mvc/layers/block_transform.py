@@ -29,14 +29,16 @@ def frequencies(luma: int, chroma: int) -> Tensor:
 
 
 def dct_filters(luma: int, chroma: int) -> Tensor:
-    """Orthonormal filters: `luma` of the grey axis, then `chroma` of each colour axis. [luma + 2 * chroma, 3, 16, 16]"""
+    """Orthonormal filters: `luma` of the grey axis, then `chroma` per colour axis. [luma + 2 * chroma, 3, 16, 16]"""
     index = torch.arange(BLOCK, dtype=torch.float64)
     basis = torch.cos(math.pi * (index + 0.5) * index[:, None] / BLOCK) * math.sqrt(2 / BLOCK)
     basis[0] /= math.sqrt(2)
     axes = F.normalize(torch.tensor(COLOR_AXES, dtype=torch.float64), dim=1)
     rows, columns = (list(part) for part in zip(*zigzag(), strict=True))
     planes = basis[rows][:, :, None] * basis[columns][:, None, :]
-    parts = [axes[axis][None, :, None, None] * planes[:count, None] for axis, count in enumerate((luma, chroma, chroma))]
+    parts = [
+        axes[axis][None, :, None, None] * planes[:count, None] for axis, count in enumerate((luma, chroma, chroma))
+    ]
     return torch.cat(parts).float()
 
 

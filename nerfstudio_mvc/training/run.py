@@ -55,6 +55,7 @@ def train(
     recipe: Recipe,
     *,
     config: LmvicConfig | None = None,
+    threads: int | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainReport:
@@ -66,6 +67,7 @@ def train(
             from the checkpoint it finds there, and what was decoded and warped is not made again.
         recipe: how long and how fast.
         config: widths of a new model; those of the small preset when None.
+        threads: CPU threads; all when None.
         on_step: called with (step, done, total) before and after training.
         on_progress: called with each line of the learning curve.
 
@@ -74,6 +76,8 @@ def train(
         WeightsError: the trained model cannot be exported exactly.
     """
     on_step = on_step or (lambda step, done, total: None)
+    if threads is not None:
+        torch.set_num_threads(threads)
     output_dir.mkdir(parents=True, exist_ok=True)
     pictures = Pictures(_photographs(data, recipe.crop_px), cache=output_dir / "pictures")
     warped_paths = _warped_paths(data, output_dir / "warped", recipe.crop_px, on_step)

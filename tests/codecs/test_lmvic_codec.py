@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny_lmvic import plane_views, tiny_codec
 
-from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
+from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
 
@@ -43,7 +43,8 @@ def test_decoder_shows_what_the_encoder_predicted_from(codec, sources, encoded):
     decoded = codec.decode_group(encoded.coded, cameras(sources), quality=5.0)
     assert sorted(decoded) == [0, 1, 2, 3]
     for view_idx, pixels in decoded.items():
-        assert pixels.dtype == np.uint8 and pixels.shape == (72, 100, 3)
+        assert pixels.dtype == np.uint8
+        assert pixels.shape == (72, 100, 3)
         assert np.array_equal(pixels, encoded.reconstructions[view_idx])
 
 
@@ -51,7 +52,8 @@ def test_views_after_the_first_are_predicted_from_two_references(encoded):
     names = [{s.name: s.payload for s in view.substreams} for view in encoded.coded.views]
     assert "references" not in names[0]
     assert names[1]["references"] == bytes([0])
-    assert names[2]["references"] == bytes([1, 0]) and names[3]["references"] == bytes([2, 1])
+    assert names[2]["references"] == bytes([1, 0])
+    assert names[3]["references"] == bytes([2, 1])
 
 
 def test_views_without_depth_are_coded_alone(codec, sources):
@@ -67,7 +69,8 @@ def test_wanted_views_alone_decode_to_the_same_pixels(codec, sources, encoded):
     decoded = codec.decode_group(
         encoded.coded, cameras(sources), quality=5.0, wanted={1}, on_view=lambda idx, _: seen.append(idx)
     )
-    assert list(decoded) == [1] and seen == [0, 1]
+    assert list(decoded) == [1]
+    assert seen == [0, 1]
     assert np.array_equal(decoded[1], encoded.reconstructions[1])
 
 
@@ -81,9 +84,11 @@ def test_symbols_are_the_same_on_one_and_two_threads(codec, sources, encoded):
             found.append(codec.images.read_symbols(payload, (72, 100), quality=5.0))
     finally:
         torch.set_num_threads(threads)
-    assert torch.equal(found[0].y, found[1].y) and torch.equal(found[0].rows, found[1].rows)
+    assert torch.equal(found[0].y, found[1].y)
+    assert torch.equal(found[0].rows, found[1].rows)
     written = codec.images.symbols_of(to_picture(sources[0].pixels, "cpu"), None, quality=5.0)
-    assert torch.equal(found[0].y, written.y) and torch.equal(found[0].z, written.z)
+    assert torch.equal(found[0].y, written.y)
+    assert torch.equal(found[0].z, written.z)
 
 
 def test_quality_moves_the_size(codec, sources):
@@ -92,7 +97,7 @@ def test_quality_moves_the_size(codec, sources):
 
 
 @pytest.mark.parametrize(
-    "position, name, payload",
+    ("position", "name", "payload"),
     [(2, "references", bytes([2])), (2, "references", bytes([0, 1, 0])), (1, "depth", b""), (1, "depth", b"\xff" * 9)],
 )
 def test_impossible_strings_are_archive_errors(codec, sources, encoded, position, name, payload):

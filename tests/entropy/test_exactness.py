@@ -24,7 +24,7 @@ def int64_conv(layer: IntegerConv, activation: torch.Tensor) -> np.ndarray:
     return np.einsum("chwij,cij->chw", windows, weight[:, 0]) + bias[:, None, None]
 
 
-@pytest.mark.parametrize("kernel, depthwise", [(1, False), (3, True), (5, True)])
+@pytest.mark.parametrize(("kernel", "depthwise"), [(1, False), (3, True), (5, True)])
 def test_layer_equals_int64_arithmetic_at_its_bounds(kernel, depthwise):
     torch.manual_seed(0)
     layer = IntegerConv(64, 64 if depthwise else 48, kernel=kernel, depthwise=depthwise)
@@ -77,7 +77,9 @@ def test_rows_do_not_depend_on_threads_batch_or_memory_layout():
 def test_rows_are_integers_of_the_table_range_and_use_it():
     network, z, magnitudes = network_and_inputs()
     rows = rows_of(network, z, magnitudes)
-    assert torch.equal(rows, rows.round()) and rows.min() >= 0 and rows.max() <= 63
+    assert torch.equal(rows, rows.round())
+    assert rows.min() >= 0
+    assert rows.max() <= 63
     assert len(torch.unique(rows)) > 5
     # Contexts read magnitudes: other coded symbols, other tables.
     assert not torch.equal(rows, rows_of(network, z, magnitudes * 0))

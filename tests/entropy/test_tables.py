@@ -23,7 +23,8 @@ def test_logistic_mass_sums_to_one_and_mirrors(scale):
 
 def test_counts_use_the_whole_range_and_leave_nothing_at_zero():
     counts = counts_from_weights(np.array([0.0, 1e-30, 1.0, 5.0, 0.0]))
-    assert counts.sum() == TOTAL and counts.min() == 1
+    assert counts.sum() == TOTAL
+    assert counts.min() == 1
     assert counts[3] / counts[2] == pytest.approx(5, rel=1e-3)
 
 

@@ -22,4 +22,5 @@ def test_grey_flat_picture_lives_in_the_first_channel():
     assert torch.argmax(y.abs()) == 0
     assert y.flatten()[1:].abs().max() < 1e-5
     order = frequencies(256, 64)
-    assert order[0] == order[256] == order[320] == 0 and bool((order[:256].diff() >= 0).all())
+    assert order[0] == order[256] == order[320] == 0
+    assert bool((order[:256].diff() >= 0).all())

@@ -11,9 +11,7 @@ from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.weights import store
 from nerfstudio_mvc.weights.checkpoint import fingerprint_of, pack, read, unpack
 
-spec = importlib.util.spec_from_file_location(
-    "tiny_lmvic", Path(__file__).parent.parent / "codecs" / "tiny_lmvic.py"
-)
+spec = importlib.util.spec_from_file_location("tiny_lmvic", Path(__file__).parent.parent / "codecs" / "tiny_lmvic.py")
 tiny_lmvic = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny_lmvic)
 
@@ -31,7 +29,9 @@ def test_packing_what_was_unpacked_changes_nothing(content):
 
 def test_integer_layers_come_back_as_the_same_integers(content):
     first = unpack(content, source="x").model.scales
-    second = unpack(pack(unpack(content, source="x").model, unpack(content, source="x").tables), source="x").model.scales
+    second = unpack(
+        pack(unpack(content, source="x").model, unpack(content, source="x").tables), source="x"
+    ).model.scales
     assert torch.equal(first.rows.integer_weight(), second.rows.integer_weight())
     assert torch.equal(first.rows.integer_bias(), second.rows.integer_bias())
 

@@ -16,13 +16,13 @@ import torch
 
 from nerfstudio_mvc.capture.view_order import nearest_coded
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
 from nerfstudio_mvc.codecs.lmvic.depth_coding import coded_grid, decode_depth, encode_depth
 from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
+from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 from nerfstudio_mvc.layers.denormals import without_denormals
 
@@ -99,7 +99,9 @@ class LmvicCodec:
         view = source.view
         substreams, depth, reference = [], None, None
         if source.depth is not None:
-            nearest = [] if not decoded else nearest_coded(view, [state.view for state in decoded], count=MAX_REFERENCES)
+            nearest = (
+                [] if not decoded else nearest_coded(view, [state.view for state in decoded], count=MAX_REFERENCES)
+            )
             neighbours = [decoded[position] for position in nearest]
             coded_depth = depth_for_prediction(source, neighbours)
             depth = torch.from_numpy(coded_depth.depth())

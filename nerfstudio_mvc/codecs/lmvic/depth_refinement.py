@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.depth_precision import pixels_per_inverse_depth
-from nerfstudio_mvc.geometry.flow import Landing, ViewPair, land, sample, view_pair
+from nerfstudio_mvc.geometry.flow import land, sample, view_pair
 
 SAMPLES_PER_CELL = 3  # along a side: a cell of 6.3 pixels is compared at about half resolution
 OFFSETS_PX = (0.35, 0.8, 1.4, 2.2, 3.2, 4.5, 6.0, 8.0, 11.0, 15.0)  # to either side, pixels of the photograph
@@ -38,7 +38,12 @@ class SeenView:
 
 @torch.no_grad()
 def refine_inverse_depth(
-    prior: Tensor, *, current: View, pixels: Tensor, references: Sequence[SeenView], offsets_px: Sequence[float] = OFFSETS_PX
+    prior: Tensor,
+    *,
+    current: View,
+    pixels: Tensor,
+    references: Sequence[SeenView],
+    offsets_px: Sequence[float] = OFFSETS_PX,
 ) -> Tensor:
     """Inverse depth near `prior` through which `references` look most like `pixels`, as smooth as they allow.
 

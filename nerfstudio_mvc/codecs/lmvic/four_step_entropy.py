@@ -72,7 +72,7 @@ class ScaleNetwork(nn.Module):
         return requantize(self.hyper_out(x) + bias[None, :, None, None])
 
     def context_features(self, magnitudes: Tensor, step: int) -> Tensor:
-        """Magnitudes of coded symbols, zero where none is coded yet [B, M, H, W] -> integer features [B, width, H, W]."""
+        """Magnitudes of coded symbols, 0 where none is coded yet [B, M, H, W] -> integer features [B, width, H, W]."""
         x = magnitudes.clamp(max=MAGNITUDE_LIMIT) * ACTIVATION_STEPS
         x = self.context_space(requantize(self.context_in(x)))
         bias = tile_cells(round_half_up(self.step_bias[step] * 1024), *x.shape[-2:])
@@ -92,9 +92,9 @@ class ScaleNetwork(nn.Module):
 class MeanNetwork(nn.Module):
     """Float: z, what is decoded so far, and the warped reference's own latent -> mean of every symbol.
 
-        z_hat --hyper--+
-        y_hat so far --context--+--> head --> mean (+ gate * latent of the warped reference)
-        reference latent, validity --reference--+
+    z_hat --hyper--+
+    y_hat so far --context--+--> head --> mean (+ gate * latent of the warped reference)
+    reference latent, validity --reference--+
     """
 
     def __init__(self, config: LmvicConfig) -> None:
@@ -137,7 +137,7 @@ class MeanNetwork(nn.Module):
     def step_means(
         self, features: Tensor, y_hat: Tensor, known: Tensor, step: int, reference: tuple[Tensor, Tensor] | None
     ) -> Tensor:
-        """Means for all channels and positions, given `y_hat` where `known` (both zero elsewhere). float32 [B, M, H, W]"""
+        """Means of all channels and positions, given `y_hat` where `known` (both 0 elsewhere). float32 [B, M, H, W]"""
         context = self.context_in(y_hat)
         if reference is not None:
             context = context + self.context_difference((y_hat - reference[0]) * known)

@@ -41,7 +41,7 @@ class ImageTables:
 
 @dataclass(frozen=True)
 class Symbols:
-    """Everything of one view that the range coder sees, as integers in float32. y and rows [1, M, h, w], z [1, N, ..]"""
+    """Everything of one view that the range coder sees, as integers in float32. y, rows [1, M, h, w]; z [1, N, ..]"""
 
     z: Tensor
     y: Tensor
@@ -71,9 +71,7 @@ class ImageCoder:
         return self._analyse(x, self._prepare(reference, level), level)[0]
 
     @torch.no_grad()
-    def decode(
-        self, payload: bytes, size: tuple[int, int], reference: Reference | None, *, quality: float
-    ) -> Tensor:
+    def decode(self, payload: bytes, size: tuple[int, int], reference: Reference | None, *, quality: float) -> Tensor:
         """String -> picture [1, 3, H, W], 0..1.
 
         Raises:
@@ -158,9 +156,7 @@ class ImageCoder:
             known = known + now
         return y_hat
 
-    def _show(
-        self, y_hat: Tensor, reference: PreparedReference | None, level: Tensor, size: tuple[int, int]
-    ) -> Tensor:
+    def _show(self, y_hat: Tensor, reference: PreparedReference | None, level: Tensor, size: tuple[int, int]) -> Tensor:
         picture = self.model.synthesise(y_hat, reference, quality=level)
         return picture[..., : size[0], : size[1]].clamp(0, 1)
 
