@@ -31,6 +31,8 @@ class Train:
     """Side of the square crops, a multiple of 64."""
     depth: Literal["sparse", "gaussians", "auto"] = "sparse"
     """Where the depth that warps the neighbours comes from."""
+    start_from: Path | None = None
+    """Float weights that a new run starts from (float_weights.safetensors of another run)."""
     threads: int | None = None
     """CPU threads; all when not given."""
     seed: int = 0
@@ -58,6 +60,7 @@ class Train:
                 self.output_dir,
                 recipe,
                 threads=self.threads,
+                start_from=self.start_from,
                 on_step=lambda step, done, total: view.on_event(StepProgress(step, done, total)),
                 on_progress=lambda progress: view.print_line(_curve_line(progress)),
             )

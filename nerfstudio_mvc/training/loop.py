@@ -14,9 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file as load_safetensors
+from safetensors.torch import save_file as save_safetensors
 from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
 from nerfstudio_mvc.training.objective import decoded_look, random_quality, rate_distortion
 from nerfstudio_mvc.training.pictures import Pictures
@@ -79,6 +83,23 @@ class Trainer:
         if "optimizer" in state:
             self.optimizer.load_state_dict(state["optimizer"])
 
+    def start_from(self, path: Path) -> None:
+        """Take the weights of a `save_weights` file and start the optimiser afresh.
+
+        Raises:
+            WeightsError: the file is missing or holds no weights of this model.
+        """
+        try:
+            state = load_safetensors(path)
+            self.model.load_state_dict({name: value.float() for name, value in state.items()})
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise WeightsError(f"cannot start training from {path}: {error}") from error
+
+    def save_weights(self, path: Path) -> None:
+        """The weights alone in float16: a third of a checkpoint's size, and all that a later training needs."""
+        state = {name: value.detach().half().contiguous() for name, value in self.model.state_dict().items()}
+        save_safetensors(state, path)
+
     def save(self, path: Path) -> None:
         """Write the checkpoint beside its target, then rename."""
         temporary = path.with_suffix(".writing")
@@ -94,7 +115,7 @@ class Trainer:
         counted = 0
         while (elapsed := time.monotonic() - start) < recipe.minutes * 60:
             self._set_rate(elapsed / (recipe.minutes * 60), self.step - first_step)
-            sums += self._train_step(np.random.default_rng((recipe.seed, self.step)))
+            sums += self.train_step()
             counted += 1
             if time.monotonic() - saved > recipe.checkpoint_minutes * 60 or counted == 100:
                 on_progress(Progress(self.step, elapsed, *(sums / counted)))
@@ -110,9 +131,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * group["share"] * factor
 
-    def _train_step(self, rng: np.random.Generator) -> np.ndarray:
+    def train_step(self) -> np.ndarray:
+        """One step at the learning rate that is set; loss, bpp of single and of predicted views. float64 [3]"""
         recipe = self.recipe
         # Seeding per step makes a resumed run draw what an uninterrupted one would have drawn.
+        rng = np.random.default_rng((recipe.seed, self.step))
         torch.manual_seed(int(rng.integers(2**31)))
         quality = torch.tensor(random_quality(rng))
         single = self.pictures.batch(recipe.batch_single, recipe.crop_px, rng).to(memory_format=torch.channels_last)

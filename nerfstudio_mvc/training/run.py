@@ -26,6 +26,7 @@ from nerfstudio_mvc.training.warped_views import WarpedViews, store_warped_views
 
 CHECKPOINT_NAME = "checkpoint.pt"
 WEIGHTS_NAME = "weights.safetensors"
+FLOAT_WEIGHTS_NAME = "float_weights.safetensors"
 EXPORT_SAMPLES = 64
 
 
@@ -56,6 +57,7 @@ def train(
     *,
     config: LmvicConfig | None = None,
     threads: int | None = None,
+    start_from: Path | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainReport:
@@ -68,12 +70,13 @@ def train(
         recipe: how long and how fast.
         config: widths of a new model; those of the small preset when None.
         threads: CPU threads; all when None.
+        start_from: float weights that a new run starts from instead of noise; a run that is continued has its own.
         on_step: called with (step, done, total) before and after training.
         on_progress: called with each line of the learning curve.
 
     Raises:
         CaptureError: a folder cannot be used, or none holds a photograph.
-        WeightsError: the trained model cannot be exported exactly.
+        WeightsError: `start_from` cannot be used, or the trained model cannot be exported exactly.
     """
     on_step = on_step or (lambda step, done, total: None)
     if threads is not None:
@@ -87,6 +90,8 @@ def train(
     checkpoint = output_dir / CHECKPOINT_NAME
     if checkpoint.exists():
         trainer.load(checkpoint)
+    elif start_from is not None:
+        trainer.start_from(start_from)
     curve: list[Progress] = []
 
     def report(progress: Progress) -> None:
@@ -97,6 +102,7 @@ def train(
     trainer.run(checkpoint, on_progress=report)
     on_step("counting symbols for the tables", 0, 1)
     trainer.model.eval()
+    trainer.save_weights(output_dir / FLOAT_WEIGHTS_NAME)
     content = export(trainer.model, _export_samples(trainer, EXPORT_SAMPLES))
     on_step("counting symbols for the tables", 1, 1)
     weights = output_dir / WEIGHTS_NAME

@@ -1,24 +1,18 @@
 """Weights files: what is loaded is what was packed, and nothing else passes for one."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from tiny_lmvic import tiny_weights
 
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.weights import store
 from nerfstudio_mvc.weights.checkpoint import fingerprint_of, pack, read, unpack
 
-spec = importlib.util.spec_from_file_location("tiny_lmvic", Path(__file__).parent.parent / "codecs" / "tiny_lmvic.py")
-tiny_lmvic = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tiny_lmvic)
-
 
 @pytest.fixture(scope="module")
 def content():
-    return tiny_lmvic.tiny_weights()
+    return tiny_weights()
 
 
 def test_packing_what_was_unpacked_changes_nothing(content):
