@@ -1,16 +1,19 @@
 """Pipeline events as rich progress bars on stderr: views done, bytes so far and saved, time left.
 
-Nothing is drawn where stderr is not a terminal; the first line and the warnings appear everywhere.
+Where stderr is not a terminal, bars become a line now and then; the first line and the warnings appear everywhere.
 """
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from nerfstudio_mvc.cli.console import format_bytes, format_count, format_saving, format_sizes, progress_console
 from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Planned, StepProgress, ViewDone, Warned
+
+SECONDS_BETWEEN_LINES = 15.0
 
 
 class ProgressView:
@@ -37,6 +40,8 @@ class ProgressView:
         self._step_tasks: dict[str, TaskID] = {}
         self._payload_bytes = 0
         self._source_bytes = 0
+        self._views_done = 0
+        self._last_line_s = time.monotonic()
 
     def __enter__(self) -> ProgressView:
         self._progress.start()
@@ -72,6 +77,7 @@ class ProgressView:
     def _show_step(self, event: StepProgress) -> None:
         if event.step not in self._step_tasks:
             self._step_tasks[event.step] = self._progress.add_task(event.step, total=event.total, note="")
+        self._line_now_and_then(f"{event.step}: {event.done} of {event.total}")
         unfinished = event.done < event.total
         self._progress.update(self._step_tasks[event.step], completed=event.done, total=event.total, visible=unfinished)
 
@@ -79,7 +85,15 @@ class ProgressView:
         assert self._views_task is not None, "a pipeline says what it plans before its first view"
         self._payload_bytes += payload_bytes
         self._source_bytes += source_bytes
-        self._progress.update(self._views_task, advance=views, note=self._note())
+        self._views_done += views
+        note = self._note()
+        self._progress.update(self._views_task, advance=views, note=note)
+        self._line_now_and_then(f"{self._verb}: {format_count(self._views_done, 'view')}{note and ', '}{note}")
+
+    def _line_now_and_then(self, line: str) -> None:
+        if not self._console.is_terminal and time.monotonic() - self._last_line_s >= SECONDS_BETWEEN_LINES:
+            self._console.print(line, markup=False)
+            self._last_line_s = time.monotonic()
 
     def _note(self) -> str:
         if not self._payload_bytes or not self._source_bytes:

@@ -140,6 +140,17 @@ def test_progress_goes_to_stderr(capsys) -> None:
     assert "[bold]brackets stay[/bold]" in printed.err
 
 
+@pytest.mark.parametrize(("seconds", "lines"), [(0.0, 3), (1e9, 1)])
+def test_a_log_file_gets_a_line_now_and_then(capsys, monkeypatch, seconds: float, lines: int) -> None:
+    monkeypatch.setattr("nerfstudio_mvc.cli.progress_view.SECONDS_BETWEEN_LINES", seconds)
+    with ProgressView("compressing") as view:
+        view.on_event(Planned("lmvic", "", 5.0, "cpu", views=2, groups=1, sizes=((8, 8),)))
+        view.on_event(StepProgress("depth prior: fit", 3, 10))
+        view.on_event(ViewDone(0, "a.jpg", 10, 100))
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[1:] == ["depth prior: fit: 3 of 10", "compressing: 1 view, 10 B of 100 B, 90.0% saved"][: lines - 1]
+
+
 def test_numbers_carry_units() -> None:
     assert [format_bytes(count) for count in (0, 812, 999, 1000, 12_345, 999_960, 1_250_000)] == [
         "0 B",
