@@ -25,4 +25,4 @@ lint: env ## ruff: style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 bench: env ## rate and quality of this codec on CAPTURES, beside JPEG, WebP and AVIF
-	@$(BIN)/python tools/bench.py $(CAPTURES)
+	@$(BIN)/ns-mvc-eval --data $(CAPTURES)

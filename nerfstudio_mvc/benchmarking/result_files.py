@@ -1,0 +1,116 @@
+"""Results as files: one CSV row per archive and codec for plots, and everything as JSON.
+
+What the numbers mean is said by the classes of `capture_benchmark`.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureResult
+from nerfstudio_mvc.errors import OutputError
+
+CSV_NAME, JSON_NAME = "rate_quality.csv", "rate_quality.json"
+CSV_COLUMNS: tuple[str, ...] = (
+    "capture",
+    "quality",
+    "codec",
+    "bytes",
+    "bpp",
+    "psnr_db",
+    "ms_ssim",
+    "saving_percent",
+    "encode_mp_per_s",
+    "decode_mp_per_s",
+)
+
+
+def check_output_dir(output_dir: Path, *, force: bool) -> None:
+    """Raise OutputError where `write_results` would replace results, unless `force`; before the hours of measuring."""
+    for name in (CSV_NAME, JSON_NAME):
+        if (output_dir / name).exists() and not force:
+            raise OutputError(
+                f"{output_dir / name} exists already: choose another --output-dir, or replace it with --force"
+            )
+
+
+def write_results(output_dir: Path, results: Sequence[CaptureResult], settings: dict[str, Any]) -> None:
+    """Write `CSV_NAME` and `JSON_NAME`, replacing both.
+
+    Args:
+        output_dir: made when it is not there.
+        results: captures measured so far.
+        settings: how they were measured; into the JSON as it is.
+
+    Raises:
+        OutputError: the folder or a file cannot be written.
+    """
+    document = {"settings": settings, "captures": [_plain(result) for result in results]}
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        _replace(output_dir / CSV_NAME, _csv_text(results))
+        _replace(output_dir / JSON_NAME, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OutputError(f"{output_dir} cannot be written ({error.strerror or error}): choose another one") from error
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    # JSON has no infinity.
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _csv_text(results: Sequence[CaptureResult]) -> str:
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, CSV_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        writer.writerows(_rows(result))
+    return stream.getvalue()
+
+
+def _rows(result: CaptureResult) -> Iterator[dict[str, Any]]:
+    for archive in result.archives:
+        common = {"capture": result.capture, "quality": archive.quality, "psnr_db": archive.psnr_db}
+        yield {
+            **common,
+            "codec": archive.codec,
+            "bytes": archive.coded_bytes,
+            "bpp": archive.bpp,
+            "ms_ssim": archive.ms_ssim,
+            "encode_mp_per_s": archive.encode_mp_per_s,
+            "decode_mp_per_s": archive.decode_mp_per_s,
+        }
+        for name, peer in archive.peers.items():
+            if peer.bytes is not None:
+                yield {
+                    **common,
+                    "codec": name,
+                    "bytes": round(peer.bytes),
+                    "bpp": peer.bpp,
+                    "saving_percent": peer.saving_percent,
+                    "encode_mp_per_s": peer.encode_mp_per_s,
+                    "decode_mp_per_s": peer.decode_mp_per_s,
+                }
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

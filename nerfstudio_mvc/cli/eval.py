@@ -1,0 +1,177 @@
+"""ns-mvc-eval: bytes, quality and speed of archives, beside the still-image codecs at the same PSNR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.main import UsageError, run_command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nerfstudio_mvc.benchmarking.capture_benchmark import ArchiveResult, CaptureResult, PeerResult
+    from nerfstudio_mvc.benchmarking.peers import Peer
+
+DEFAULT_QUALITIES = (3.0, 5.0, 7.0)
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure archives of a capture: bytes, PSNR, MS-SSIM, speed, and what other codecs take at the same PSNR.
+
+    Bytes are those of the whole archive but the attached files. Every peer codes all photographs of a capture at one
+    setting, chosen so that its mean PSNR is the archive's.
+    """
+
+    data: tuple[Path, ...]
+    """Captures to measure."""
+    archive: tuple[Path, ...] = ()
+    """Finished archives of the one capture; without them archives are made in a temporary folder."""
+    qualities: tuple[float, ...] = ()
+    """Qualities to make archives at, 1 to 8; 3 5 7 when neither these nor archives are given."""
+    peers: tuple[Literal["jpeg", "webp", "avif", "avif-perceptual"], ...] = ("jpeg", "webp", "avif")
+    """Codecs to compare with; give the flag alone for none."""
+    avif_speed: int = 4
+    """0 (smallest files) to 10 (fastest); 6 is three times as fast as 4 and takes about 3 % more bytes."""
+    codec: Literal["lmvic", "parahydra"] = "lmvic"
+    """Codec of the archives that are made."""
+    group_size: int = 16
+    """About how many views are coded together in the archives that are made."""
+    depth: Literal["auto", "gaussians", "sparse", "none"] = "auto"
+    """Where depth comes from in the archives that are made."""
+    depth_effort: Literal["fast", "default", "high"] = "default"
+    """How long fitting 3D Gaussians may take."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks run."""
+    weights: Path | None = None
+    """A weights file to use instead of the one that ships with the package."""
+    output_dir: Path | None = None
+    """Also write rate_quality.csv and rate_quality.json there, anew after every archive."""
+    force: bool = False
+    """Replace result files that exist."""
+    json: bool = False
+    """Print the results as JSON."""
+
+    def run(self) -> int:
+        """Do it."""
+        qualities = self._checked_qualities()
+        # torch and the rest arrive only now: --help has answered already.
+        from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureBenchmark, CodingOptions
+        from nerfstudio_mvc.benchmarking.peers import make_peers
+        from nerfstudio_mvc.benchmarking.result_files import check_output_dir, write_results
+        from nerfstudio_mvc.cli.progress_view import ProgressView
+
+        if self.output_dir is not None:
+            check_output_dir(self.output_dir, force=self.force)
+        peers = make_peers(self.peers, avif_speed=self.avif_speed)
+        options = CodingOptions(
+            codec=self.codec,
+            group_size=self.group_size,
+            depth=self.depth,
+            depth_effort=self.depth_effort,
+            device=self.device,
+            weights=self.weights,
+        )
+        settings = {
+            "peers": {peer.name: peer.description for peer in peers},
+            "codec": self.codec,
+            "group_size": self.group_size,
+            "depth": self.depth,
+            "depth_effort": self.depth_effort,
+        }
+        finished: list[CaptureResult] = []
+        for data in self.data:
+            benchmark = CaptureBenchmark(data, peers=peers, options=options)
+            for source in (*self.archive, *qualities):
+                with ProgressView(f"compressing {data.name}") as view:
+                    if isinstance(source, Path):
+                        benchmark.measure_archive(source, on_event=view.on_event)
+                    else:
+                        benchmark.measure_quality(source, on_event=view.on_event)
+                if self.output_dir is not None:
+                    write_results(self.output_dir, [*finished, benchmark.result()], settings)
+            finished.append(benchmark.result())
+        if self.json:
+            print_json({"settings": settings, "captures": finished})
+        else:
+            _print_results(finished, peers)
+        return 0
+
+    def _checked_qualities(self) -> tuple[float, ...]:
+        if self.archive and len(self.data) > 1:
+            raise UsageError("--archive goes with one capture: give one folder after --data")
+        if not self.data:
+            raise UsageError("--data names no capture: give one or more folders")
+        for quality in self.qualities:
+            if not 1 <= quality <= 8:
+                raise UsageError(f"--qualities {quality:g} is out of range: give numbers from 1 (smallest) to 8 (best)")
+        if self.group_size < 1:
+            raise UsageError(f"--group-size {self.group_size} is out of range: give 1 or more")
+        return self.qualities or (() if self.archive else DEFAULT_QUALITIES)
+
+
+def _print_results(results: Sequence[CaptureResult], peers: Sequence[Peer]) -> None:
+    print("Archives, everything but attached files counted:")
+    header = ("capture", "archive", "views", "bytes", "bpp", "PSNR dB", "MS-SSIM")
+    speeds = ("encode", "MP/s", "decode", "MP/s")
+    rows = [_archive_row(result.capture, archive) for result in results for archive in result.archives]
+    print_table(rows, header=(*header, *speeds), right=range(2, len(header) + len(speeds)))
+    if not peers:
+        return
+    print("\nBytes of the same photographs at the same mean PSNR, and how much less (-) or more (+) the archive takes:")
+    peer_rows = [_peer_row(result.capture, archive, peers) for result in results for archive in result.archives]
+    names = tuple(peer.name for peer in peers)
+    print_table(peer_rows, header=("capture", "archive", "PSNR dB", "ours", *names), right=range(2, 4 + len(peers)))
+    rated = [result for result in results if result.bd_rate_percent]
+    if rated:
+        print("\nBD-rate over PSNR of our archives against each of them, per cent (-30: 30 % fewer bytes on average):")
+        rate_rows = [
+            (result.capture, *(_rate_cell(result.bd_rate_percent[name]) for name in names)) for result in rated
+        ]
+        print_table(rate_rows, header=("capture", *names), right=range(1, 1 + len(peers)))
+    print()
+    for peer in peers:
+        print(f"{peer.name}: {peer.description}")
+
+
+def _archive_row(capture: str, archive: ArchiveResult) -> tuple[str, ...]:
+    return (
+        capture,
+        _label(archive),
+        str(archive.views),
+        format_bytes(archive.coded_bytes),
+        f"{archive.bpp:.4f}",
+        f"{archive.psnr_db:.2f}",
+        "-" if archive.ms_ssim is None else f"{archive.ms_ssim:.4f}",
+        "-" if archive.encode_s is None else format_seconds(archive.encode_s),
+        "-" if archive.encode_mp_per_s is None else f"{archive.encode_mp_per_s:.2f}",
+        format_seconds(archive.decode_s),
+        f"{archive.decode_mp_per_s:.2f}",
+    )
+
+
+def _peer_row(capture: str, archive: ArchiveResult, peers: Sequence[Peer]) -> tuple[str, ...]:
+    cells = (_peer_cell(archive.peers[peer.name]) for peer in peers)
+    return (capture, _label(archive), f"{archive.psnr_db:.2f}", format_bytes(archive.coded_bytes), *cells)
+
+
+def _label(archive: ArchiveResult) -> str:
+    return archive.archive or f"quality {archive.quality:g}"
+
+
+def _peer_cell(peer: PeerResult) -> str:
+    if peer.bytes is None or peer.saving_percent is None:
+        return "not reached"
+    return f"{format_bytes(peer.bytes)} {-peer.saving_percent:+.1f} %"
+
+
+def _rate_cell(rate_percent: float | None) -> str:
+    return "-" if rate_percent is None else f"{rate_percent:+.1f}"
+
+
+def main() -> None:
+    """Entry point of `ns-mvc-eval`."""
+    run_command(Eval, "ns-mvc-eval")

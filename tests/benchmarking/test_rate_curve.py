@@ -1,0 +1,125 @@
+"""The search for equal PSNR against a peer whose curve is known exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from nerfstudio_mvc.benchmarking.rate_curve import MOST_SETTINGS, RateCurve
+from nerfstudio_mvc.errors import MvcError
+
+
+class ConstantErrorPeer:
+    """Moves every sample by a fixed amount per setting and spends a fixed number of bytes: both curves are known."""
+
+    name = "constant"
+    description = "constant error"
+    start = 60
+
+    def __init__(self, settings: range = range(101), *, fastest_db_per_setting: float = 0.35) -> None:
+        self.settings = settings
+        self.measured: list[int] = []
+        self._bend = fastest_db_per_setting
+
+    def error(self, setting: int) -> float:
+        """Of 8 in a row, how many samples are off by 8: rising PSNR, a bend at setting 50."""
+        db = 28 + 0.1 * setting + max(0, setting - 50) * (self._bend - 0.1)
+        return 255**2 / 10 ** (db / 10)
+
+    def encode(self, photographs, setting: int) -> list[bytes]:
+        self.measured.append(setting)
+        self._photographs = list(photographs)
+        return [bytes([setting]) * round(1000 * 1.03**setting) for _ in self._photographs]
+
+    def decode(self, files) -> Iterator[np.ndarray]:
+        for pixels, file in zip(self._photographs, files, strict=True):
+            moved = pixels.astype(np.int64).reshape(-1)
+            # As many samples are moved by 16 as make the mean squared error.
+            count = round(self.error(file[0]) / 256 * moved.size)
+            moved[:count] += 16
+            yield moved.reshape(pixels.shape).astype(np.uint8)
+
+
+PHOTOGRAPHS = [np.full((200, 250, 3), 100, np.uint8)] * 2
+
+
+def test_a_target_on_a_setting_gives_the_bytes_of_that_setting() -> None:
+    point = RateCurve(ConstantErrorPeer(), PHOTOGRAPHS).measure(73)
+    assert point.bytes == 2 * round(1000 * 1.03**73)
+    equal = RateCurve(ConstantErrorPeer(), PHOTOGRAPHS).at_psnr(point.psnr_db)
+    assert equal.bytes == pytest.approx(point.bytes, rel=1e-9)
+    assert 73 in equal.settings
+
+
+@pytest.mark.parametrize("target_db", [28.03, 31.0, 33.0, 36.7, 44.44, 50.2])
+def test_between_settings_log_bytes_are_a_line_over_psnr(target_db: float) -> None:
+    peer = ConstantErrorPeer()
+    curve = RateCurve(peer, PHOTOGRAPHS)
+    equal = curve.at_psnr(target_db)
+    low, high = (curve.measure(setting) for setting in equal.settings)
+    assert low.psnr_db <= target_db <= high.psnr_db
+    share = (target_db - low.psnr_db) / (high.psnr_db - low.psnr_db)
+    assert equal.bytes == pytest.approx(low.bytes ** (1 - share) * high.bytes**share)
+    exact = (target_db - 28) / 0.1 if target_db < 33 else 50 + (target_db - 33) / 0.35
+    assert equal.bytes == pytest.approx(2000 * 1.03**exact, rel=0.01)
+
+
+def test_few_settings_are_measured_and_none_twice() -> None:
+    peer = ConstantErrorPeer()
+    curve = RateCurve(peer, PHOTOGRAPHS)
+    curve.at_psnr(41.3)
+    assert len(peer.measured) <= MOST_SETTINGS
+    curve.at_psnr(41.3)
+    curve.at_psnr(41.35)
+    assert len(peer.measured) == len(set(peer.measured)) <= MOST_SETTINGS + 2
+
+
+@pytest.mark.parametrize("target_db", [20.0, 60.0, math.inf])
+def test_out_of_reach_has_no_bytes(target_db: float) -> None:
+    peer = ConstantErrorPeer()
+    equal = RateCurve(peer, PHOTOGRAPHS).at_psnr(target_db)
+    assert equal.bytes is None
+    assert equal.settings == ((0,) if target_db < 28 else (100,))
+    assert len(peer.measured) < 12
+
+
+def test_a_peer_without_any_error_is_above_every_target() -> None:
+    class Lossless(ConstantErrorPeer):
+        def error(self, setting: int) -> float:
+            return 0.0 if setting > 30 else super().error(setting)
+
+    curve = RateCurve(Lossless(), PHOTOGRAPHS)
+    equal = curve.at_psnr(35.0)
+    assert equal.settings == (30, 31)
+    assert math.isfinite(equal.bytes)
+    assert all(math.isfinite(psnr_db) for _, psnr_db in curve.rising_points())
+
+
+def test_rising_points_leave_out_settings_that_cost_more_for_less() -> None:
+    class Plateau(ConstantErrorPeer):
+        def error(self, setting: int) -> float:
+            return super().error(60 if 60 < setting < 65 else setting)
+
+    curve = RateCurve(Plateau(), PHOTOGRAPHS)
+    for setting in (70, 62, 60, 50):
+        curve.measure(setting)
+    assert [rate for rate, _ in curve.rising_points()] == [2 * round(1000 * 1.03**setting) for setting in (50, 60, 70)]
+
+
+def test_progress_counts_photographs() -> None:
+    told = []
+    curve = RateCurve(ConstantErrorPeer(), PHOTOGRAPHS)
+    curve.measure(60, on_photograph=lambda setting, done: told.append((setting, done)))
+    assert told == [(60, 1), (60, 2)]
+
+
+def test_a_failing_encoder_is_named() -> None:
+    class Failing(ConstantErrorPeer):
+        def encode(self, photographs, setting: int) -> list[bytes]:
+            raise OSError("encoder error -2")
+
+    with pytest.raises(MvcError, match="constant error failed at setting 60"):
+        RateCurve(Failing(), PHOTOGRAPHS).at_psnr(40)
