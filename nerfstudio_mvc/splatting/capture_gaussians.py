@@ -23,7 +23,9 @@ from nerfstudio_mvc.splatting.median_depth import median_depth
 from nerfstudio_mvc.splatting.pinhole_views import SceneFrame, pinhole_view, undistort
 from nerfstudio_mvc.splatting.workers import Workers
 
-NEAR = 0.02  # scene frame: cameras lie within about 1 of the origin
+NEAR_SHARE, FAR_SHARE = 0.25, 0.25
+"""Nothing stands much nearer to a camera than its nearest sparse points; see `near_plane` and `scene_frame`."""
+TRAINED_NEAR = 0.02
 CHECKED_VIEWS, CHECKED_POINTS = 4, 30
 MAX_DISAGREEMENT = 0.2  # median of |log(depth / depth of the sparse point)|; another world is off by far more
 
@@ -50,9 +52,32 @@ class CaptureGaussians:
 
 
 def scene_frame(capture: Capture) -> SceneFrame:
-    """The frame in which the camera centres lie within about 1 of the origin."""
+    """The frame in which camera centres lie within about 1 of the origin and the scene not much beyond 4.
+
+    Learning rates and thresholds of `fitting` are made for it; cameras close together before a far scene (a short
+    piece of video) would otherwise move nothing in depth.
+    """
     centers = np.stack([view.center for view in capture.views])
-    return SceneFrame(offset=centers.mean(0), scale=1.0 / capture.scene_radius)
+    typical_depth = np.median([median for _, median in _depth_ranges(capture)] or [0.0])
+    return SceneFrame(offset=centers.mean(0), scale=1.0 / max(capture.scene_radius, FAR_SHARE * float(typical_depth)))
+
+
+def near_plane(capture: Capture, frame: SceneFrame) -> float:
+    """z-depth in `frame` in front of which nothing is drawn: a quarter of the nearest sparse points' depth."""
+    nearest = [near for near, _ in _depth_ranges(capture)]
+    return NEAR_SHARE * min(nearest) * frame.scale if nearest else TRAINED_NEAR
+
+
+def _depth_ranges(capture: Capture) -> list[tuple[float, float]]:
+    """(0.01 quantile, median) of the depths of the sparse points in each view that sees some, world units."""
+    ranges = []
+    for view in capture.views:
+        points = capture.points[view.point_idxs] if len(view.point_idxs) else capture.points
+        depths = points @ view.cam_from_world[2, :3] + view.cam_from_world[2, 3]
+        depths = depths[np.isfinite(depths) & (depths > 0)]
+        if len(depths):
+            ranges.append((float(np.quantile(depths, 0.01)), float(np.median(depths))))
+    return ranges
 
 
 def fitted_gaussians(
@@ -70,6 +95,7 @@ def fitted_gaussians(
         CaptureError: a photograph is missing or unreadable, or there are fewer than four sparse points.
     """
     frame = scene_frame(capture)
+    near = near_plane(capture, frame)
     settings = settings_for(effort, len(capture.views), long_side=long_side)
     finite = np.isfinite(capture.points).all(1)
     if finite.sum() < 4:
@@ -81,14 +107,14 @@ def fitted_gaussians(
     views = [_training_view(view, frame, long_side) for view in capture.views]
     if device.startswith("cuda") and gsplat_backend.is_available():
         gaussians = gsplat_backend.fit_with_gsplat(
-            start, views, settings, near=NEAR, device=device, on_iteration=on_iteration
+            start, views, settings, near=near, device=device, on_iteration=on_iteration
         )
         how = "gsplat"
     else:
-        gaussians = fit(start, views, settings, near=NEAR, workers=workers, on_iteration=on_iteration)
+        gaussians = fit(start, views, settings, near=near, workers=workers, on_iteration=on_iteration)
         how = "CPU" if device == "cpu" else "CPU: gsplat is not installed"
     note = f"fitted in {settings.iterations} iterations ({how})"
-    return CaptureGaussians(gaussians, frame, NEAR, capture.views, note, tuple(views))
+    return CaptureGaussians(gaussians, frame, near, capture.views, note, tuple(views))
 
 
 def trained_gaussians(capture: Capture, path: Path, *, long_side: int, workers: Workers) -> CaptureGaussians:
@@ -110,7 +136,7 @@ def trained_gaussians(capture: Capture, path: Path, *, long_side: int, workers: 
                 views[view_idx] = replace(view, cam_from_world=shift @ view.cam_from_world)
             note += "; cameras as its training corrected them"
     gaussians = trained.gaussians.moved(offset=frame.offset, scale=frame.scale)
-    found = CaptureGaussians(gaussians, frame, NEAR, tuple(views), note)
+    found = CaptureGaussians(gaussians, frame, TRAINED_NEAR, tuple(views), note)
     _check_world(found, capture, path, long_side=long_side, workers=workers)
     return found
 

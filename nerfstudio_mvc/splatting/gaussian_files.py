@@ -21,6 +21,7 @@ from nerfstudio_mvc.splatting.splatfacto_checkpoint import read_checkpoint
 
 TRANSFORMS_NAME = "dataparser_transforms.json"
 MIN_SQUARED_LENGTH = 1e-12  # of a quaternion
+MAX_LOG = 60.0  # logarithms of scales and opacities beyond this are damage
 TRAIN_SHARE = 0.9  # nerfstudio's default split: every tenth view is kept for evaluation
 
 
@@ -157,7 +158,7 @@ def _checked(
     if opacities.size != count:
         raise CaptureError(f"{path}: its arrays of Gaussians do not fit together; give another file")
     opacities, colors = opacities.reshape(count), colors.reshape(count, 1, 3)
-    usable = np.isfinite(means).all(1) & np.isfinite(scales).all(1) & np.isfinite(opacities)
+    usable = np.isfinite(means).all(1) & (np.abs(scales) < MAX_LOG).all(1) & (np.abs(opacities) < MAX_LOG)
     usable &= np.isfinite(colors).all((1, 2)) & ((quaternions.astype(np.float64) ** 2).sum(1) > MIN_SQUARED_LENGTH)
     if not usable.any():
         raise CaptureError(f"{path}: holds no usable Gaussian; give another file")

@@ -17,6 +17,7 @@ from numba import float32 as f4
 from numba import int32 as i4
 from numba import njit
 
+from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.splatting.gaussians import Gaussians
 from nerfstudio_mvc.splatting.projection import (
     ABS_X,
@@ -57,6 +58,7 @@ MAX_ALPHA = 0.999
 MIN_TRANSMITTANCE = 1e-4  # behind this a pixel is finished
 EXIT_INTERVAL = 8  # splats between two looks at whether the whole tile is finished
 MEDIAN_TRANSMITTANCE = 0.5
+MAX_LIST_ENTRIES = 1 << 28  # 1 GB of tile lists; a million Gaussians at 320 px have some ten million
 
 _jit = njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 _kernel = njit(nogil=True, fastmath=True, error_model="numpy")
@@ -181,6 +183,10 @@ def _tile_lists(
     filled = np.zeros((rows, columns), np.int64)
     workers.run(_list_part, splats, nearest_first, boxes, filled, np.empty(0, np.int32), False)
     starts = np.concatenate([[0], np.cumsum(filled)])
+    if starts[-1] > MAX_LIST_ENTRIES:
+        raise CaptureError(
+            f"{len(nearest_first)} Gaussians cover each other {starts[-1]} times; give Gaussians that are fitted well"
+        )
     filled = starts[:-1].reshape(rows, columns).copy()
     tile_splats = np.empty(starts[-1], np.int32)
     workers.run(_list_part, splats, nearest_first, boxes, filled, tile_splats, True)
