@@ -11,7 +11,14 @@ import pytest
 
 import nerfstudio_mvc
 
-COMMANDS = ("ns-mvc-compress", "ns-mvc-decompress", "ns-mvc-depth", "ns-mvc-info", "ns-mvc-verify")
+COMMANDS = (
+    "ns-mvc-compress",
+    "ns-mvc-decompress",
+    "ns-mvc-depth",
+    "ns-mvc-info",
+    "ns-mvc-train",
+    "ns-mvc-verify",
+)
 
 
 def scripts():
