@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import QhullError, cKDTree
+from scipy.spatial import ConvexHull, Delaunay, QhullError, cKDTree
 
 from colmap_io.camera_models import project
 from nerfstudio_mvc.capture.views import View
@@ -67,7 +67,13 @@ def _agrees_with_neighbors(positions: np.ndarray, inverse_depth: np.ndarray) -> 
 
 def _interpolate(positions: np.ndarray, inverse_depth: np.ndarray, at: np.ndarray) -> np.ndarray:
     """NaN outside the convex hull, and everywhere when the points span no triangle."""
+    values = np.full(len(at), np.nan)
     try:
-        return LinearNDInterpolator(positions, inverse_depth)(at)
+        triangles = Delaunay(positions)
     except (QhullError, ValueError):
-        return np.full(len(at), np.nan)
+        return values
+    # Outside the hull the search for a triangle would go through all of them.
+    sides = ConvexHull(positions).equations
+    inside = (at @ sides[:, :2].T + sides[:, 2] <= 0).all(1)
+    values[inside] = LinearNDInterpolator(triangles, inverse_depth)(at[inside])
+    return values

@@ -55,17 +55,21 @@ class SymbolCounts:
             self.hyper[quality_idx, channel] += counted
 
 
+def plain_latent_tables() -> TableSet:
+    """One table per row of the scale network, from the likelihoods training uses."""
+    counts = SymbolCounts()
+    return tables_from_histograms(counts.scales, counts.latent)
+
+
 def plain_tables(model: ImageModel) -> ImageTables:
     """Tables from the likelihoods training used, before anything is counted."""
-    counts = SymbolCounts()
-    latent = tables_from_histograms(counts.scales, counts.latent)
     centers = model.z_center.detach().double().cpu().numpy().ravel()
     scales = torch.exp(model.z_log_scale).detach().double().cpu().numpy().ravel()
     parts = [
         counts_from_weights(logistic_mass(HYPER_LIMIT, scale, center))
         for center, scale in zip(centers, scales, strict=True)
     ]
-    return ImageTables(latent, _hyper_set(parts))
+    return ImageTables(plain_latent_tables(), _hyper_set(parts))
 
 
 def counted_tables(model: ImageModel, counts: SymbolCounts) -> ImageTables:

@@ -21,6 +21,7 @@ from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_predictio
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
 from nerfstudio_mvc.geometry.warping import warp_view
 from nerfstudio_mvc.splatting.prior import DepthPrior
+from nerfstudio_mvc.training.export import plain_latent_tables
 from nerfstudio_mvc.training.pictures import random_crop
 
 CHANNELS = 11
@@ -38,6 +39,7 @@ def store_warped_views(
         DecodedView(view, to_picture(read_image(view.image_path).pixels, "cpu"), _depth(prior, view.view_idx))
         for view in capture.views
     ]
+    tables = plain_latent_tables()
     written = 0
     for view in capture.views:
         depth_map = prior.maps[view.view_idx]
@@ -48,7 +50,7 @@ def store_warped_views(
         neighbours = [states[others[rank]] for rank in ranks]
         pixels = read_image(view.image_path).pixels
         source = SourceView(view, pixels, depth_map.depth, depth_map.valid)
-        depth = torch.from_numpy(depth_for_prediction(source, neighbours).depth())
+        depth = torch.from_numpy(depth_for_prediction(source, neighbours, tables=tables).depth())
         layers = [pixels]
         validity = []
         for neighbour in neighbours:

@@ -103,7 +103,7 @@ class LmvicCodec:
                 [] if not decoded else nearest_coded(view, [state.view for state in decoded], count=MAX_REFERENCES)
             )
             neighbours = [decoded[position] for position in nearest]
-            coded_depth = depth_for_prediction(source, neighbours)
+            coded_depth = depth_for_prediction(source, neighbours, tables=self.tables.latent)
             depth = torch.from_numpy(coded_depth.depth())
             reference = reference_picture(self.model, view, depth, neighbours) if neighbours else None
             if reference is not None:
