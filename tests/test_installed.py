@@ -15,6 +15,7 @@ COMMANDS = (
     "ns-mvc-compress",
     "ns-mvc-decompress",
     "ns-mvc-depth",
+    "ns-mvc-eval",
     "ns-mvc-info",
     "ns-mvc-train",
     "ns-mvc-verify",

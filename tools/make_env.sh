@@ -10,14 +10,21 @@ command -v "$python" >/dev/null || { echo "make_env: no $python on PATH: install
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     { echo "make_env: $("$python" --version) is too old: set PYTHON to a Python 3.10 or newer" >&2; exit 1; }
 
-# Debian ships Python without ensurepip; nothing else of the system is needed by the core.
-if [ ! -x "$folder/bin/python" ] && ! "$python" -c 'import ensurepip' 2>/dev/null; then
+system_package() {  # NAME WHY: installs a Debian package, or says that it is needed
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1"
     else
-        echo "make_env: $python cannot make virtual environments: as root, apt-get install python3-venv, then run again" >&2
+        echo "make_env: $2: as root, apt-get install $1, then run again" >&2
         exit 1
     fi
+}
+
+# Debian ships Python without ensurepip; nothing else of the system is needed by the core.
+if [ ! -x "$folder/bin/python" ] && ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    system_package python3-venv "$python cannot make virtual environments"
+fi
+if [[ ",$extras," == *,nerfstudio,* ]] && ! ldconfig -p 2>/dev/null | grep -q 'libusb-1\.0'; then
+    system_package libusb-1.0-0 "nerfstudio's open3d needs libusb"
 fi
 
 [ -x "$folder/bin/python" ] || { echo "making $folder"; "$python" -m venv "$folder"; }
