@@ -8,6 +8,7 @@ Which depth is worth coding, and how fine its step should be, is `depth_refineme
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -69,16 +70,30 @@ def storable_step(step: float) -> float:
     return _step_from_code(_step_code(min(max(step, _SMALLEST_STEP), _LARGEST_STEP)))
 
 
-def quantise_depth(inverse_depth: np.ndarray, step: float, *, rounding: float = 0.5) -> CodedDepth:
+def quantise_depth(inverse_depth: np.ndarray, step: float) -> CodedDepth:
     """The nearest depth that can be coded, walking as the coder does, so that errors do not add up.
 
     Args:
         inverse_depth: positive, on the coded grid. [h, w]
         step: as in `CodedDepth`; made coarser where the largest level would pass 2**22.
-        rounding: 0.5 rounds residuals to nearest; less favours zero, which is cheaper and smoother.
 
     Raises:
         ShapeError: not [h, w], or values that are not finite and positive.
+    """
+
+    def nearest(error: np.ndarray, scan: Scan) -> np.ndarray:
+        return np.copysign(np.floor(np.abs(error) / scan.residual_step + 0.5), error).astype(np.int64)
+
+    return walk_cells(inverse_depth, step, nearest)
+
+
+def walk_cells(
+    inverse_depth: np.ndarray, step: float, residuals: Callable[[np.ndarray, Scan], np.ndarray]
+) -> CodedDepth:
+    """Predict scan after scan, asking `residuals(error, scan)` what to add.
+
+    Arguments and errors are as in `quantise_depth`; `error` is what the prediction lacks, in levels, one per cell of
+    `scan`; the answer, int64, counts residual steps.
     """
     if (
         inverse_depth.ndim != 2
@@ -92,9 +107,8 @@ def quantise_depth(inverse_depth: np.ndarray, step: float, *, rounding: float = 
     levels[0] = max(0, int(np.floor(target[0] + 0.5)))
     for scan in _scans(*inverse_depth.shape):
         prediction = _predict(scan.neighbors(levels))
-        residual = target[scan.cells] - prediction
-        magnitude = np.floor(np.abs(residual) / scan.residual_step + rounding).astype(np.int64)
-        levels[scan.cells] = prediction + np.where(residual < 0, -magnitude, magnitude) * scan.residual_step
+        chosen = residuals(target[scan.cells] - prediction, scan)
+        levels[scan.cells] = prediction + chosen * scan.residual_step
     return CodedDepth(levels.reshape(inverse_depth.shape).astype(np.int32), step)
 
 
@@ -153,7 +167,7 @@ def decode_depth(payload: bytes, tables: TableSet, *, grid: tuple[int, int]) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class _Scan:
+class Scan:
     """Cells coded together, and where their four neighbours' values come from.
 
     cells int64 [N]; nearest, farther int64 [4, N], opposite neighbours side by side. Inside the grid both are
@@ -180,7 +194,7 @@ _STRAIGHT = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
 
 
 @lru_cache(maxsize=16)
-def _scans(height: int, width: int) -> tuple[_Scan, ...]:
+def _scans(height: int, width: int) -> tuple[Scan, ...]:
     """Every cell but (0, 0) exactly once, each after the cells it is predicted from."""
     scans = []
     spacing = 1 << max(height - 1, width - 1).bit_length()
@@ -194,7 +208,7 @@ def _scans(height: int, width: int) -> tuple[_Scan, ...]:
     return tuple(scans)
 
 
-def _scan(row: np.ndarray, column: np.ndarray, offsets: np.ndarray, grid: tuple[int, int], spacing: int) -> _Scan:
+def _scan(row: np.ndarray, column: np.ndarray, offsets: np.ndarray, grid: tuple[int, int], spacing: int) -> Scan:
     near_row, far_row, row_exists = _continued(row, offsets[:, :1], grid[0])
     near_column, far_column, column_exists = _continued(column, offsets[:, 1:], grid[1])
     exists = row_exists & column_exists
@@ -202,7 +216,7 @@ def _scan(row: np.ndarray, column: np.ndarray, offsets: np.ndarray, grid: tuple[
     # A grid of a single row or column has nothing on either side: the other pair stands in.
     other = [2, 3, 0, 1]
     nearest, farther = np.where(exists, nearest, nearest[other]), np.where(exists, farther, farther[other])
-    return _Scan(spacing, row * grid[1] + column, nearest, farther)
+    return Scan(spacing, row * grid[1] + column, nearest, farther)
 
 
 def _continued(at: np.ndarray, offset: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -221,7 +235,7 @@ def _predict(known: np.ndarray) -> np.ndarray:
     return (weighted + (first + second)) // (2 * (first + second))
 
 
-def _classify(levels: np.ndarray, magnitudes: np.ndarray, scan: _Scan) -> np.ndarray:
+def _classify(levels: np.ndarray, magnitudes: np.ndarray, scan: Scan) -> np.ndarray:
     """Class of each cell from what is known around it. int64 [N]"""
     known = scan.neighbors(levels)
     activity = (known.max(0) - known.min(0)) // scan.residual_step + magnitudes[scan.nearest].sum(0) // 2

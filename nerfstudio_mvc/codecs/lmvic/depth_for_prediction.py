@@ -1,6 +1,6 @@
 """Encoder side: from the depth prior of a view to the coded depth its prediction uses.
 
-Precision, refinement and coding each have a module; this one says in which order they meet.
+Refinement, quantisation and coding have modules of their own; this one puts them in order and keeps the cheapest.
 """
 
 from __future__ import annotations
@@ -8,24 +8,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, quantise_depth
+from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, encode_depth, quantise_depth
 from nerfstudio_mvc.codecs.lmvic.depth_precision import choose_step, on_coded_grid
-from nerfstudio_mvc.codecs.lmvic.depth_refinement import SeenView, refine_inverse_depth
+from nerfstudio_mvc.codecs.lmvic.depth_quantisation import PictureLoss, lost_bits, quantise_for_prediction
+from nerfstudio_mvc.codecs.lmvic.depth_refinement import Refinement, SeenView, refine_inverse_depth
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
+from nerfstudio_mvc.entropy.tables import TableSet
 
-# Below one half: residuals that hardly move a pixel become zero.
-RESIDUAL_ROUNDING = 0.4
+TOLERANCES_PX = (1.0, 2.5)  # tried in turn; wide baselines are content with less
+PRIOR_WINDOW = 5  # cells; noise of the prior that no photograph asks for would only cost bits
 
 
-def depth_for_prediction(source: SourceView, references: Sequence[DecodedView]) -> CodedDepth:
-    """The depth to code for `source`, given the views that will predict it (nearest first; none for the first view)."""
-    inverse_depth = on_coded_grid(torch.from_numpy(source.depth), view=source.view)
-    if references:
-        seen = [SeenView(state.view, state.picture[0].cpu(), state.depth) for state in references]
-        pixels = to_picture(source.pixels, "cpu")[0]
-        inverse_depth = refine_inverse_depth(inverse_depth, current=source.view, pixels=pixels, references=seen)
-    nearest = references[0].view if references else None
-    step = choose_step(inverse_depth, current=source.view, reference=nearest)
-    return quantise_depth(inverse_depth.numpy(), step, rounding=RESIDUAL_ROUNDING)
+def depth_for_prediction(source: SourceView, references: Sequence[DecodedView], *, tables: TableSet) -> CodedDepth:
+    """The depth to code for `source`, given the decoded views that will predict it (none for the first view).
+
+    The depth that predicts best for its bits is not that of the prior: see `depth_refinement`. Without references it
+    only has to tell what hides what, and is coded coarsely.
+    """
+    prior = on_coded_grid(torch.from_numpy(source.depth), view=source.view)
+    smooth = _median(prior)
+    if not references:
+        return quantise_depth(smooth.double().numpy(), choose_step(smooth, current=source.view, reference=None))
+    seen = [SeenView(state.view, state.picture[0].cpu(), state.depth) for state in references]
+    pixels = to_picture(source.pixels, "cpu")[0]
+    refinement = refine_inverse_depth(smooth, current=source.view, pixels=pixels, references=seen)
+    if refinement.pixels_per_inverse_depth <= 0:
+        return quantise_depth(smooth.double().numpy(), choose_step(smooth, current=source.view, reference=None))
+    return _cheapest(refinement, source, seen[0], tables)
+
+
+def _cheapest(refinement: Refinement, source: SourceView, nearest: SeenView, tables: TableSet) -> CodedDepth:
+    """Of several precisions the one with the fewest bits, depth and picture together."""
+    loss = PictureLoss(refinement)
+
+    def bits(coded: CodedDepth) -> float:
+        return 8 * len(encode_depth(coded, tables)) + lost_bits(refinement, coded)
+
+    steps = [
+        choose_step(refinement.inverse_depth, current=source.view, reference=nearest.view, tolerance_px=tolerance_px)
+        for tolerance_px in TOLERANCES_PX
+    ]
+    return min((quantise_for_prediction(refinement, step, loss=loss) for step in steps), key=bits)
+
+
+def _median(inverse_depth: Tensor) -> Tensor:
+    """Median over a window of cells, the border repeated. [h, w]"""
+    half = PRIOR_WINDOW // 2
+    windows = F.unfold(F.pad(inverse_depth[None, None], (half,) * 4, mode="replicate"), PRIOR_WINDOW)[0]
+    return windows.median(0).values.reshape(inverse_depth.shape)

@@ -13,7 +13,7 @@ from nerfstudio_mvc.codecs.lmvic.depth_coding import COARSEST_RESIDUAL_STEP, cod
 from nerfstudio_mvc.geometry.flow import flow_to_reference
 
 FLOW_TOLERANCE_PX = 1.0  # at the finest cells; 1/16 of it at every sixteenth cell, which the others are drawn from
-OCCLUSION_TOLERANCE = 0.02  # relative; well inside the slack of the occlusion test, where no view predicts this one
+OCCLUSION_TOLERANCE = 0.04  # relative, at most; inside the slack of the occlusion test, where no view predicts this one
 _PROBE = 1e-3  # relative change of inverse depth that flow is differentiated with
 
 

@@ -1,15 +1,16 @@
 """Encoder side: the depth that predicts best for its bits, found around a prior; 3D-GP-LMVIC codes the prior as it is.
 
-    prior + K offsets --warp every reference--> |difference| per cell [K, h, w] --smooth choice--> offset of every cell
+    prior + K offsets --look into every reference--> difference of every cell [K, h, w] --smooth choice--> inverse depth
 
-A plane sweep along epipolar lines with semi-global choice (Hirschmueller 2008): the cost of a jump between neighbouring
-cells stands for the bits it takes. Quantising and coding the result is `depth_coding`'s.
+A plane sweep along epipolar lines with a semi-global choice (Hirschmueller 2008): the cost of a jump between
+neighbouring cells stands for the bits it takes. What is left out again because its bits do not pay is
+`depth_quantisation`'s business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,14 +18,19 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.depth_precision import pixels_per_inverse_depth
-from nerfstudio_mvc.geometry.flow import land, sample, view_pair
+from nerfstudio_mvc.geometry.cameras import pixels_from_rays
+from nerfstudio_mvc.geometry.flow import OCCLUSION_SLACK, land, sample, view_pair
+from nerfstudio_mvc.geometry.projection import NEAREST_RATIO
+from nerfstudio_mvc.geometry.resampling import linear_rows
 
 SAMPLES_PER_CELL = 3  # along a side: a cell of 6.3 pixels is compared at about half resolution
 OFFSETS_PX = (0.35, 0.8, 1.4, 2.2, 3.2, 4.5, 6.0, 8.0, 11.0, 15.0)  # to either side, pixels of the photograph
-UNSEEN_COST = 16.0  # grey levels of 255: what filling a hole leaves over, roughly
-JUMP_COST = 1.2  # grey levels per pixel of flow between neighbouring cells
+ALONE_COST = 2.0  # grey levels that a cell without any prediction leaves over beyond its own texture
+JUMP_COST = 4.0  # grey levels per pixel of flow between neighbouring cells
 JUMP_LIMIT_PX = 4.0  # farther jumps are edges and cost no more
 LUMA = (0.299, 0.587, 0.114)
+_CONTEXT_SAMPLES = 9  # window whose mean stands for what a view knows of itself
+_FARTHEST = 1e-3  # of the prior's smallest inverse depth: candidates stay in front of the camera
 
 
 @dataclass(frozen=True)
@@ -36,67 +42,123 @@ class SeenView:
     depth: Tensor | None
 
 
+@dataclass(frozen=True)
+class Refinement:
+    """What a sweep found.
+
+    Attributes:
+        inverse_depth: the choice, positive. [h, w]
+        pixels_per_inverse_depth: how far a unit of it moves a pixel, in pixels of the current photograph; 0 where no
+            reference sees anything, and nothing was swept.
+        offsets_px: the candidates, rising. [K]
+        cost: mean luma difference of each candidate, grey levels of 255, at most what the view's own surroundings
+            would leave over. [K, h, w]
+        chosen_px: the choice as an offset from the prior. [h, w]
+    """
+
+    inverse_depth: Tensor
+    pixels_per_inverse_depth: float
+    offsets_px: Tensor
+    cost: Tensor
+    chosen_px: Tensor
+
+    def cost_at(self, offset_px: Tensor) -> Tensor:
+        """The cost at any offset of every cell, linearly between candidates. [h, w] -> [h, w]"""
+        offset_px = offset_px.clamp(float(self.offsets_px[0]), float(self.offsets_px[-1])).contiguous()
+        right = torch.searchsorted(self.offsets_px, offset_px, right=True).clamp_max(len(self.offsets_px) - 1)
+        left_px, right_px = self.offsets_px[right - 1], self.offsets_px[right]
+        share = (offset_px - left_px) / (right_px - left_px)
+        left_cost, right_cost = (self.cost.gather(0, index[None])[0] for index in (right - 1, right))
+        return left_cost + (right_cost - left_cost) * share
+
+
 @torch.no_grad()
 def refine_inverse_depth(
-    prior: Tensor,
-    *,
-    current: View,
-    pixels: Tensor,
-    references: Sequence[SeenView],
-    offsets_px: Sequence[float] = OFFSETS_PX,
-) -> Tensor:
+    prior: Tensor, *, current: View, pixels: Tensor, references: Sequence[SeenView], jump_cost: float = JUMP_COST
+) -> Refinement:
     """Inverse depth near `prior` through which `references` look most like `pixels`, as smooth as they allow.
 
     Args:
-        prior: inverse depth of the current view, positive. [h, w]
+        prior: inverse depth of the current view on its coded grid, positive. [h, w]
         pixels: the current photograph, 0..1. [3, H, W]
-        references: nearest first.
-        offsets_px: candidates to either side of the prior, in pixels of flow in the nearest reference, rising.
-
-    Returns:
-        float32 [h, w], positive; the prior where no reference sees anything.
+        references: nearest first, at least one.
+        jump_cost: see `JUMP_COST`; more gives a smoother map.
     """
+    sides = torch.tensor(OFFSETS_PX)
+    offsets_px = torch.cat([-sides.flip(0), torch.zeros(1), sides])
     speed = pixels_per_inverse_depth(prior, current=current, reference=references[0].view)
     if speed <= 0:
-        return prior
-    sides = torch.tensor(offsets_px, dtype=torch.float32)
-    offsets = torch.cat([-sides.flip(0), torch.zeros(1), sides])
-    cost = matching_cost(prior, offsets / speed, current=current, pixels=pixels, references=references)
-    jump = JUMP_COST * (offsets[:, None] - offsets[None]).abs().clamp_max(JUMP_LIMIT_PX)
-    chosen = _vertex(offsets, aggregate(cost, jump))
-    return (prior + chosen / speed).clamp_min(float(prior.min()) * 0.5)
+        return Refinement(prior, 0.0, offsets_px, torch.zeros(len(offsets_px), *prior.shape), torch.zeros_like(prior))
+    offsets = (offsets_px / speed).tolist()
+    cost = matching_cost(prior, offsets, current=current, pixels=pixels, references=references)
+    jump = jump_cost * (offsets_px[:, None] - offsets_px).abs().clamp_max(JUMP_LIMIT_PX)
+    chosen_px = _vertex(offsets_px, aggregate(cost, jump))
+    inverse_depth = (prior + chosen_px / speed).clamp_min(_FARTHEST * float(prior.min()))
+    return Refinement(inverse_depth, speed, offsets_px, cost, chosen_px)
 
 
 def matching_cost(
-    prior: Tensor, offsets: Tensor, *, current: View, pixels: Tensor, references: Sequence[SeenView]
+    prior: Tensor, offsets: Sequence[float], *, current: View, pixels: Tensor, references: Sequence[SeenView]
 ) -> Tensor:
-    """Mean absolute luma difference of every cell, grey levels, for every offset of inverse depth. [K, h, w]"""
+    """Mean luma difference around every cell for every offset of inverse depth, in the reference that fits best.
+
+    Grey levels; means over 3 x 3 cells; arguments as in `refine_inverse_depth`. [K, h, w]
+    """
     height, width = (SAMPLES_PER_CELL * size for size in prior.shape)
     luma = _luma(pixels, height, width)
-    total = torch.full((len(offsets), *prior.shape), UNSEEN_COST)
+    surroundings = F.avg_pool2d(luma[None], _CONTEXT_SAMPLES, 1, _CONTEXT_SAMPLES // 2, count_include_pad=False)[0]
+    alone = _cell_means((luma - surroundings).abs()) + ALONE_COST
+    costs = torch.full((len(offsets), *prior.shape), torch.inf)
     for reference in references:
-        scale = min(1.0, max(height, width) / max(current.height, current.width))
-        size = (round(reference.view.height * scale), round(reference.view.width * scale))
-        seen = _luma(reference.pixels, max(1, size[0]), max(1, size[1]))[None]
-        pair = view_pair(
-            1.0 / prior,
-            current=current,
-            reference=reference.view,
-            reference_depth=reference.depth,
-            height=height,
-            width=width,
+        looks = _looks(prior, offsets, height, width, current=current, reference=reference)
+        for cost, (seen, valid, lost) in zip(costs, looks, strict=True):
+            difference = _cell_means(torch.where(valid, (seen - luma).abs_(), 0.0))
+            # What the reference does not show at the prior either costs the same whatever the depth: left out.
+            difference = torch.minimum(difference, alone) + alone * _cell_means(lost.float())
+            torch.minimum(cost, difference, out=cost)
+    return costs
+
+
+def _looks(
+    prior: Tensor, offsets: Sequence[float], height: int, width: int, *, current: View, reference: SeenView
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """For each offset: luma of the reference where the samples land, whether they do, whether only the prior's do."""
+    scale = max(height, width) / max(current.height, current.width)
+    size = (max(1, round(reference.view.height * scale)), max(1, round(reference.view.width * scale)))
+    everything = slice(0, height)
+    pair = view_pair(
+        1.0 / prior,
+        current=current,
+        reference=reference.view,
+        reference_depth=reference.depth,
+        height=height,
+        width=width,
+    )
+    visible = land(pair, everything).valid
+    layers = [_luma(reference.pixels, *size)]
+    if pair.reference_inverse_depth is not None:
+        layers.append(_resized(pair.reference_inverse_depth, *size))
+    layers = torch.stack(layers)
+    # As in `geometry.flow.land`, with all that does not depend on the candidate done once.
+    x, y = pair.rays.rows(everything)
+    far_points = [x * r[0] + y * r[1] + r[2] for r in pair.rotation]
+    inverse = linear_rows(pair.inverse_depth, rows=everything, row_taps=pair.row_taps, column_taps=pair.column_taps)
+    nearest_to_zero = _FARTHEST * float(prior.min())
+    for offset in offsets:
+        candidate = (inverse + offset).clamp_min_(nearest_to_zero)
+        across, down, ratio = (
+            torch.add(far, candidate, alpha=t) for far, t in zip(far_points, pair.translation, strict=True)
         )
-        visible = land(pair, slice(0, height)).valid
-        pair = replace(pair, reference_inverse_depth=None)
-        for index, offset in enumerate(offsets.tolist()):
-            moved = replace(pair, inverse_depth=(pair.inverse_depth + offset).clamp_min(1e-3 * float(prior.min())))
-            landing = land(moved, slice(0, height))
-            valid = landing.valid & visible
-            difference = (sample(seen, landing.x, landing.y, valid)[0] - luma).abs_().clamp_max(48)
-            difference = torch.where(valid, difference, UNSEEN_COST)
-            cell = F.avg_pool2d(difference[None], SAMPLES_PER_CELL)[0]
-            total[index] = torch.minimum(total[index], cell)
-    return F.avg_pool2d(total[None], 3, stride=1, padding=1, count_include_pad=False)[0]
+        valid = visible & (ratio > NEAREST_RATIO)
+        ratio.clamp_min_(NEAREST_RATIO)
+        u, v = pixels_from_rays(pair.reference, across.div_(ratio), down.div_(ratio))
+        landing_x = u * (2.0 / pair.reference_width) - 1.0
+        landing_y = v * (2.0 / pair.reference_height) - 1.0
+        valid &= (landing_x.abs() <= 1.0) & (landing_y.abs() <= 1.0)
+        found = sample(layers, landing_x, landing_y, valid)
+        if len(found) > 1:
+            valid &= ratio * found[1] < candidate * OCCLUSION_SLACK
+        yield found[0], valid, visible & ~valid
 
 
 def aggregate(cost: Tensor, jump: Tensor) -> Tensor:
@@ -107,7 +169,7 @@ def aggregate(cost: Tensor, jump: Tensor) -> Tensor:
         jump: of candidate k beside candidate l. [K, K]
 
     Returns:
-        Sums over four directions, less three times the own cost, so that equal paths count once. [K, h, w]
+        Sums over the paths from four directions; the cell itself counts once. [K, h, w]
     """
     along_rows = _both_ways(cost.permute(2, 1, 0), jump).permute(2, 1, 0)
     along_columns = _both_ways(cost.permute(1, 2, 0), jump).permute(2, 0, 1)
@@ -137,7 +199,16 @@ def _vertex(offsets: Tensor, cost: Tensor) -> Tensor:
     return torch.where(curvature > 1e-6, vertex.clamp(x0, x2), x1)
 
 
+def _cell_means(samples: Tensor) -> Tensor:
+    cells = F.avg_pool2d(samples[None], SAMPLES_PER_CELL)
+    return F.avg_pool2d(cells, 3, stride=1, padding=1, count_include_pad=False)[0]
+
+
 def _luma(pixels: Tensor, height: int, width: int) -> Tensor:
     """Grey levels 0..255 on a smaller grid. [height, width]"""
     grey = torch.einsum("c,chw->hw", torch.tensor(LUMA, dtype=pixels.dtype), pixels) * 255
-    return F.interpolate(grey[None, None], size=(height, width), mode="area")[0, 0]
+    return _resized(grey, height, width)
+
+
+def _resized(values: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(values[None, None], size=(height, width), mode="area")[0, 0]
