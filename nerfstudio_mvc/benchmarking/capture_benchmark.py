@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
+from nerfstudio_mvc.benchmarking.peer_points import PeerPoints, points_key
 from nerfstudio_mvc.benchmarking.peers import Peer
 from nerfstudio_mvc.benchmarking.rate_curve import EqualQuality, OnPhotograph, RateCurve
 from nerfstudio_mvc.capture.image_files import read_image
@@ -121,12 +122,21 @@ class CaptureBenchmark:
         data: the capture's folder.
         peers: whom to compare with.
         options: how archives are made and decoded.
+        peer_points: keeps what peers were measured at beyond this benchmark.
     """
 
-    def __init__(self, data: Path, *, peers: Sequence[Peer], options: CodingOptions | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        peers: Sequence[Peer],
+        options: CodingOptions | None = None,
+        peer_points: PeerPoints | None = None,
+    ) -> None:
         self.data = data
         self._peers = peers
         self._options = options or CodingOptions()
+        self._peer_points = peer_points
         self._view_names: tuple[str, ...] = ()
         self._curves: dict[str, RateCurve] = {}
         self._results: list[ArchiveResult] = []
@@ -218,11 +228,22 @@ class CaptureBenchmark:
         self._view_names = self._view_names or names
 
     def _measure_peer(self, peer: Peer, target_db: float, summary: ArchiveSummary, on_event: OnEvent) -> PeerResult:
-        if peer.name not in self._curves:
-            self._curves[peer.name] = RateCurve(peer, Photographs(self.data, self._view_names))
+        curve = self._curve(peer)
         progress = _peer_progress(peer.name, len(self._view_names), on_event)
-        equal = self._curves[peer.name].at_psnr(target_db, on_photograph=progress)
+        equal = curve.at_psnr(target_db, on_photograph=progress)
+        if self._peer_points is not None:
+            self._peer_points.put(self._points_key(peer), curve.points())
         return _peer_result(equal, coded_bytes=summary.file_bytes - summary.attachment_bytes, pixels=summary.pixels)
+
+    def _curve(self, peer: Peer) -> RateCurve:
+        if peer.name not in self._curves:
+            known = self._peer_points.get(self._points_key(peer)) if self._peer_points is not None else ()
+            photographs = Photographs(self.data, self._view_names)
+            self._curves[peer.name] = RateCurve(peer, photographs, known=known)
+        return self._curves[peer.name]
+
+    def _points_key(self, peer: Peer) -> str:
+        return points_key(peer, [self.data / name for name in self._view_names])
 
     def _bd_rates(self) -> dict[str, float | None]:
         ours = sorted({(float(result.coded_bytes), result.psnr_db) for result in self._results})

@@ -56,13 +56,14 @@ class RateCurve:
 
     Args:
         peer: who codes.
-        photographs: uint8 [H, W, 3] each; read once per setting, so it may load them one by one.
+        photographs: uint8 [H, W, 3] each; iterated twice per setting, so it may load them one by one.
+        known: points of the same photographs measured before.
     """
 
-    def __init__(self, peer: Peer, photographs: Iterable[np.ndarray]) -> None:
+    def __init__(self, peer: Peer, photographs: Iterable[np.ndarray], *, known: Iterable[PeerPoint] = ()) -> None:
         self.peer = peer
         self._photographs = photographs
-        self._measured: dict[int, PeerPoint] = {}
+        self._measured = {point.setting: point for point in known if point.setting in peer.settings}
 
     def points(self) -> tuple[PeerPoint, ...]:
         """Everything measured so far, by setting."""

@@ -10,12 +10,12 @@ import dataclasses
 import io
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureResult
+from nerfstudio_mvc.benchmarking.text_files import replace_file
 from nerfstudio_mvc.errors import OutputError
 
 CSV_NAME, JSON_NAME = "rate_quality.csv", "rate_quality.json"
@@ -54,12 +54,8 @@ def write_results(output_dir: Path, results: Sequence[CaptureResult], settings: 
         OutputError: the folder or a file cannot be written.
     """
     document = {"settings": settings, "captures": [_plain(result) for result in results]}
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        _replace(output_dir / CSV_NAME, _csv_text(results))
-        _replace(output_dir / JSON_NAME, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise OutputError(f"{output_dir} cannot be written ({error.strerror or error}): choose another one") from error
+    replace_file(output_dir / CSV_NAME, _csv_text(results))
+    replace_file(output_dir / JSON_NAME, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -105,12 +101,3 @@ def _rows(result: CaptureResult) -> Iterator[dict[str, Any]]:
                     "encode_mp_per_s": peer.encode_mp_per_s,
                     "decode_mp_per_s": peer.decode_mp_per_s,
                 }
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

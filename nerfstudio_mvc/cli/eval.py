@@ -35,7 +35,9 @@ class Eval:
     peers: tuple[Literal["jpeg", "webp", "avif", "avif-perceptual"], ...] = ("jpeg", "webp", "avif")
     """Codecs to compare with; give the flag alone for none."""
     avif_speed: int = 4
-    """0 (smallest files) to 10 (fastest); 6 is three times as fast as 4 and takes about 3 % more bytes."""
+    """0 (smallest files) to 10 (fastest); 6 is several times as fast as 4 and takes a few per cent more bytes."""
+    peer_points: Path | None = None
+    """A JSON file that keeps what the peers were measured at; a second run then has little to code with them."""
     codec: Literal["lmvic", "parahydra"] = "lmvic"
     """Codec of the archives that are made."""
     group_size: int = 16
@@ -60,6 +62,7 @@ class Eval:
         qualities = self._checked_qualities()
         # torch and the rest arrive only now: --help has answered already.
         from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureBenchmark, CodingOptions
+        from nerfstudio_mvc.benchmarking.peer_points import PeerPoints
         from nerfstudio_mvc.benchmarking.peers import make_peers
         from nerfstudio_mvc.benchmarking.result_files import check_output_dir, write_results
         from nerfstudio_mvc.cli.progress_view import ProgressView
@@ -75,6 +78,7 @@ class Eval:
             device=self.device,
             weights=self.weights,
         )
+        peer_points = None if self.peer_points is None else PeerPoints(self.peer_points)
         settings = {
             "peers": {peer.name: peer.description for peer in peers},
             "codec": self.codec,
@@ -84,7 +88,7 @@ class Eval:
         }
         finished: list[CaptureResult] = []
         for data in self.data:
-            benchmark = CaptureBenchmark(data, peers=peers, options=options)
+            benchmark = CaptureBenchmark(data, peers=peers, options=options, peer_points=peer_points)
             for source in (*self.archive, *qualities):
                 with ProgressView(f"compressing {data.name}") as view:
                     if isinstance(source, Path):

@@ -152,6 +152,15 @@ def test_command_prints_json_of_a_finished_archive_alone(run_eval, capture: Path
     assert np.isfinite(measured["archives"][0]["psnr_db"])
 
 
+def test_a_second_run_finds_the_peers_measured(run_eval, capture: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    common = ("--data", capture, "--depth", "none", "--qualities", 4, "--peers", "jpeg", "--json")
+    assert run_eval(*common, "--peer-points", tmp_path / "points.json") == 0
+    first = json.loads(capsys.readouterr().out)["captures"][0]["archives"][0]["peers"]
+    monkeypatch.setattr("nerfstudio_mvc.benchmarking.peers.StillPeer.encode", None)
+    assert run_eval(*common, "--peer-points", tmp_path / "points.json") == 0
+    assert json.loads(capsys.readouterr().out)["captures"][0]["archives"][0]["peers"] == first
+
+
 def test_command_refuses_what_makes_no_sense(run_eval, capture: Path, tmp_path: Path, capsys) -> None:
     assert run_eval("--data", capture, "--qualities", 9) == 2
     assert run_eval("--data", capture, capture, "--archive", tmp_path / "a.mvc") == 2
