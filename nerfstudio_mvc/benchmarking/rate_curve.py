@@ -106,7 +106,9 @@ class RateCurve:
         if setting not in self._measured:
             try:
                 self._measured[setting] = self._code(setting, on_photograph)
-            except OSError as error:
+            except MvcError:
+                raise
+            except (OSError, ValueError) as error:  # Pillow's encoders raise both, for instance on too large a picture
                 raise MvcError(
                     f"{self.peer.description} failed at setting {setting} ({error}): leave this peer out"
                 ) from error

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from nerfstudio_mvc.benchmarking.rate_curve import MOST_SETTINGS, RateCurve
-from nerfstudio_mvc.errors import MvcError
+from nerfstudio_mvc.errors import CaptureError, MvcError
 
 
 class ConstantErrorPeer:
-    """Moves every sample by a fixed amount per setting and spends a fixed number of bytes: both curves are known."""
+    """Moves as many samples as a known curve of PSNR says, and spends bytes by another."""
 
     name = "constant"
     description = "constant error"
@@ -25,7 +25,7 @@ class ConstantErrorPeer:
         self._bend = fastest_db_per_setting
 
     def error(self, setting: int) -> float:
-        """Of 8 in a row, how many samples are off by 8: rising PSNR, a bend at setting 50."""
+        """The mean squared error: PSNR rises with the setting, faster from 50 on."""
         db = 28 + 0.1 * setting + max(0, setting - 50) * (self._bend - 0.1)
         return 255**2 / 10 ** (db / 10)
 
@@ -116,10 +116,18 @@ def test_progress_counts_photographs() -> None:
     assert told == [(60, 1), (60, 2)]
 
 
-def test_a_failing_encoder_is_named() -> None:
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError("encoder error -2"), "constant error failed at setting 60"),
+        (ValueError("image size exceeds the limit"), "constant error failed at setting 60"),
+        (CaptureError("garden/a.png: unreadable image"), "^garden/a.png"),
+    ],
+)
+def test_a_failing_encoder_is_named(error: Exception, message: str) -> None:
     class Failing(ConstantErrorPeer):
         def encode(self, photographs, setting: int) -> list[bytes]:
-            raise OSError("encoder error -2")
+            raise error
 
-    with pytest.raises(MvcError, match="constant error failed at setting 60"):
+    with pytest.raises(MvcError, match=message):
         RateCurve(Failing(), PHOTOGRAPHS).at_psnr(40)
