@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -127,6 +128,10 @@ class _Restore:
     attached: int = 0
     remade: int = 0
     has_cameras: bool = False
+    names: dict[int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = restored_names(self.source.views, self.image_format)
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
@@ -186,8 +191,7 @@ class _Restore:
         """Write a transforms.json from the stored cameras where no attached file holds cameras."""
         if self.has_cameras:
             return
-        names = {view.view_idx: self._restored_name(view.name) for view in self.source.views}
-        transforms, problem = transforms_of_views(self.source.views, names=names)
+        transforms, problem = transforms_of_views(self.source.views, names=self.names)
         if problem:
             self.warn(problem)
             return
@@ -212,7 +216,7 @@ class _Restore:
     def _write_view(
         self, view: View, pixels: np.ndarray, metadata: ImageMetadata | None, copies: Sequence[DownscaledFolder]
     ) -> None:
-        name = self._restored_name(view.name)
+        name = self.names[view.view_idx]
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         for warning in write_image(path, pixels, metadata):
@@ -227,18 +231,14 @@ class _Restore:
                 write_image(copy_path, smaller, metadata and shrink_metadata(metadata, smaller))
                 self.remade += 1
 
-    def _restored_name(self, name: str) -> str:
-        if self.image_format == "keep":
-            return name
-        return str(PurePosixPath(name).with_suffix(f".{self.image_format}"))
-
     def _write_attachment(self, path: str, content: bytes) -> None:
         self.attached += 1
         if PurePosixPath(path).name in (TRANSFORMS_NAME, "images.bin", "images.txt"):
             self.has_cameras = True
-        if path == TRANSFORMS_NAME and self.image_format != "keep":
-            names = {view.name: self._restored_name(view.name) for view in self.source.views}
-            content = renamed_transforms(content, names)
+        views = self.source.views
+        renamed = {view.name: name for view in views if (name := self.names[view.view_idx]) != view.name}
+        if path == TRANSFORMS_NAME and renamed:
+            content = renamed_transforms(content, renamed)
             self.warn(f"{path} now names the .{self.image_format} files; a COLMAP model keeps the original names")
         self._write_file(path, content)
 
@@ -246,6 +246,27 @@ class _Restore:
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
+
+
+def restored_names(views: Sequence[View], image_format: ImageFormat) -> dict[int, str]:
+    """view_idx -> the name of its photograph when it is written in `image_format`.
+
+    A name that says so already stays; where two would become one (a.jpg, a.tif), the new ending is added to the old.
+    """
+    suffixes = {"keep": (), "png": (".png",), "jpg": (".jpg", ".jpeg")}[image_format]
+    if not suffixes:
+        return {view.view_idx: view.name for view in views}
+    names = {}
+    for view in views:
+        path = PurePosixPath(view.name)
+        names[view.view_idx] = str(path if path.suffix.lower() in suffixes else path.with_suffix(suffixes[0]))
+    taken = Counter(names.values())
+    return {
+        view.view_idx: names[view.view_idx]
+        if taken[names[view.view_idx]] == 1 or names[view.view_idx] == view.name
+        else f"{view.name}{suffixes[0]}"
+        for view in views
+    }
 
 
 def _some(names: Sequence[str], limit: int = 5) -> str:

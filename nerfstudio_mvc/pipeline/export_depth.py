@@ -92,7 +92,8 @@ def export_depth(
     unit = unit_of(prior.maps) if file_format == "png" else DEFAULT_UNIT
     # Relative to the folder as it will be, not to the hidden one it is filled as.
     photographs = {
-        view.view_idx: PurePosixPath(os.path.relpath(view.image_path, output_dir)).as_posix() for view in capture.views
+        view.view_idx: PurePosixPath(os.path.relpath(view.image_path or data / view.name, output_dir)).as_posix()
+        for view in capture.views
     }
     transforms, problem = transforms_of_views(capture.views, names=photographs)
     if problem:
