@@ -13,6 +13,7 @@ from typing import Any
 from colmap_io.records import Camera
 from nerfstudio_mvc.capture.camera_axes import nerfstudio_from_colmap
 from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.errors import ArchiveError
 
 TRANSFORMS_NAME = "transforms.json"
 
@@ -56,14 +57,24 @@ def transforms_of_views(views: Sequence[View], *, names: Mapping[int, str]) -> t
 
 
 def renamed_transforms(content: bytes, names: Mapping[str, str]) -> bytes:
-    """transforms.json with the photographs in it renamed: `names` maps old paths to new ones."""
-    transforms = json.loads(content)
-    for frame in transforms["frames"]:
-        old = str(PurePosixPath(frame["file_path"]))
-        frame["file_path"] = names.get(old, frame["file_path"])
-    for split in ("train_filenames", "val_filenames", "test_filenames"):
-        if split in transforms:
-            transforms[split] = [names.get(str(PurePosixPath(name)), name) for name in transforms[split]]
+    """transforms.json with the photographs in it renamed: `names` maps old paths to new ones.
+
+    Raises:
+        ArchiveError: `content` is not a transforms.json.
+    """
+    try:
+        transforms = json.loads(content)
+        for frame in transforms["frames"]:
+            old = str(PurePosixPath(frame["file_path"]))
+            frame["file_path"] = names.get(old, frame["file_path"])
+        for split in ("train_filenames", "val_filenames", "test_filenames"):
+            if split in transforms:
+                transforms[split] = [names.get(str(PurePosixPath(name)), name) for name in transforms[split]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ArchiveError(
+            f"the attached {TRANSFORMS_NAME} cannot be read ({type(error).__name__}): restore it as it is, with "
+            "--image-format keep"
+        ) from error
     return json.dumps(transforms, indent=4).encode()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from colmap_io.records import Camera
 from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.pipeline.restored_transforms import renamed_transforms, transforms_of_views
 
 PARAMETERS = {
@@ -82,3 +83,9 @@ def test_renaming_touches_names_only() -> None:
     assert [frame["file_path"] for frame in renamed["frames"]] == ["images/a.png", "images/b.png"]
     assert renamed["train_filenames"] == ["images/a.png"]
     assert renamed["fl_x"] == 1.5
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"frames": [3]}', b'{"frames": 7}', b"\xff", b"[" * 100_000])
+def test_what_is_no_transforms_json_is_said(content: bytes) -> None:
+    with pytest.raises(ArchiveError, match="--image-format keep"):
+        renamed_transforms(content, {})
