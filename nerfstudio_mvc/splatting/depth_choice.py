@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numba import float32 as f4
-from numba import njit
 from scipy.ndimage import gaussian_filter, uniform_filter
 
+from nerfstudio_mvc.splatting.compiling import kernel
 from nerfstudio_mvc.splatting.fitting import TrainingView
 from nerfstudio_mvc.splatting.median_depth import PinholeDepth
 from nerfstudio_mvc.splatting.projection import PinholeCamera
@@ -85,7 +85,7 @@ def _difference(depth: np.ndarray, here: Shown, there: Shown, depth_there: np.nd
     return out
 
 
-@njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
+@kernel
 def _difference_part(part, depth, cameras, pose, picture, mask, picture_there, mask_there, depth_there, out):
     height, width = depth.shape
     height_there, width_there = depth_there.shape

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import float32 as f4
-from numba import njit
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
+from nerfstudio_mvc.splatting.compiling import kernel
 from nerfstudio_mvc.splatting.gaussians import SH_BAND_0, Gaussians, rotation_matrices
 from nerfstudio_mvc.splatting.photometric_loss import PhotometricLoss
 from nerfstudio_mvc.splatting.projection import PinholeCamera
@@ -81,7 +81,7 @@ def starting_gaussians(points: np.ndarray, colors: np.ndarray, *, max_count: int
     if len(points) > max_count:
         chosen = np.sort(np.random.default_rng(seed).choice(len(points), max_count, replace=False))
         points, colors = points[chosen], colors[chosen]
-    distances = cKDTree(points).query(points, 4)[0][:, 1:]
+    distances = KDTree(points).query(points, 4)[0][:, 1:]
     spread = np.sqrt((distances**2).mean(1))
     spread = np.clip(spread, 1e-4, max(1e-4, np.quantile(spread, 0.98)))
     count = len(points)
@@ -204,7 +204,7 @@ class _Optimizer:
         return Gaussians(**{name: array[keep] for name, array in self.gaussians.arrays().items()})
 
 
-@njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
+@kernel
 def _adam_part(part, visible, parameter, first, second, gradient, rate, correction_1, correction_2):
     count, columns = parameter.shape
     keep_1, keep_2, epsilon = f4(BETA_1), f4(BETA_2), f4(EPSILON)

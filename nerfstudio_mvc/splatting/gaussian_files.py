@@ -123,7 +123,7 @@ def _in_original_world(gaussians: Gaussians, world: tuple[np.ndarray, float] | N
 def _read_ply(path: Path) -> Gaussians:
     try:
         vertices = parse_vertices(path.read_bytes())
-        columns = [
+        means, scales, quaternions, opacities, colors = (
             np.stack([vertices[name].astype(np.float32) for name in names], axis=1)
             for names in (
                 ("x", "y", "z"),
@@ -132,14 +132,14 @@ def _read_ply(path: Path) -> Gaussians:
                 ("opacity",),
                 ("f_dc_0", "f_dc_1", "f_dc_2"),
             )
-        ]
+        )
     except OSError as error:
         raise CaptureError(f"{path}: cannot be read ({error.strerror}); give another file") from None
     except (ValueError, KeyError, OverflowError) as error:
         raise CaptureError(
             f"{path}: not a .ply of 3D Gaussians ({error}); give one that a splat trainer wrote"
         ) from None
-    return _checked(*columns, path)
+    return _checked(means, scales, quaternions, opacities, colors, path)
 
 
 def _checked(

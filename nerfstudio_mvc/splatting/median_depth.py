@@ -71,5 +71,5 @@ def fill_from_nearest(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """`values` with those not `known` replaced by the nearest known one; as they are when none is known. [H, W]"""
     if known.all() or not known.any():
         return values
-    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    nearest = np.asarray(distance_transform_edt(~known, return_distances=False, return_indices=True))
     return values[tuple(nearest)]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 from numba import float32 as f4
-from numba import njit
 
+from nerfstudio_mvc.splatting.compiling import kernel, loop
 from nerfstudio_mvc.splatting.workers import PARTS, Workers
 
 SSIM_WEIGHT = 0.2
@@ -17,8 +17,6 @@ _TAPS = np.exp(-(np.arange(-RADIUS, RADIUS + 1) ** 2) / (2 * 1.5**2))
 _TAPS = tuple(f4(tap) for tap in (_TAPS / _TAPS.sum())[RADIUS:])  # centre outwards
 _C1, _C2 = f4(0.01**2), f4(0.03**2)
 _TWO = f4(2)
-
-_jit = njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 
 
 class PhotometricLoss:
@@ -51,7 +49,7 @@ class PhotometricLoss:
         return float(self._row_losses.sum()) / gradient.size, gradient
 
 
-@_jit
+@loop
 def _blur_row(row, out):
     """11 taps along a row of interleaved RGB."""
     length = len(row)
@@ -68,7 +66,7 @@ def _blur_row(row, out):
             behind[k] += tap * row[k]
 
 
-@_jit
+@loop
 def _blur_down(rows, y, out):
     """Row `y` of the vertical 11-tap blur of `rows`."""
     center = rows[y]
@@ -83,7 +81,7 @@ def _blur_down(rows, y, out):
                     out[k] += tap * row[k]
 
 
-@_jit
+@kernel
 def _blur_across_part(part, image, target, across):
     height, length = image.shape
     product = np.empty(length, np.float32)
@@ -102,7 +100,7 @@ def _blur_across_part(part, image, target, across):
         _blur_row(product, across[4, y])
 
 
-@_jit
+@kernel
 def _compare_part(part, image, target, across, back, row_losses):
     """Second moments of each row to the loss, and its derivatives in them, blurred across again."""
     height, length = image.shape
@@ -132,7 +130,7 @@ def _compare_part(part, image, target, across, back, row_losses):
             _blur_row(derivatives[derivative], back[derivative, y])
 
 
-@_jit
+@kernel
 def _collect_part(part, image, target, back, gradient):
     height, length = image.shape
     sums = np.empty((3, length), np.float32)

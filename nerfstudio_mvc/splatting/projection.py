@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import float32 as f4
-from numba import njit
 
+from nerfstudio_mvc.splatting.compiling import inlined, kernel
 from nerfstudio_mvc.splatting.gaussians import SH_BAND_0, SH_BAND_1, Gaussians
 from nerfstudio_mvc.splatting.workers import PARTS, Workers
 
@@ -28,8 +28,6 @@ BLUR = 0.3  # px^2, keeps every splat about a pixel wide
 MIN_ALPHA = 1 / 255
 FRAME_MARGIN = 0.3  # of half the field of view: how far outside the frame the local affine map may be taken
 
-_jit = njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
-_inline = njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
 _C0, _C1 = f4(SH_BAND_0), f4(SH_BAND_1)
 _ONE, _TWO, _HALF, _ZERO = f4(1), f4(2), f4(0.5), f4(0)
 
@@ -105,12 +103,12 @@ def project_backward(
     return gradients, absolute
 
 
-@_inline
+@inlined
 def _clamp(value, low, high):
     return min(max(value, low), high)
 
 
-@_inline
+@inlined
 def _unit_rotation(w, x, y, z):
     """Rotation matrix of a unit quaternion, row by row."""
     return (
@@ -126,7 +124,7 @@ def _unit_rotation(w, x, y, z):
     )
 
 
-@_inline
+@inlined
 def _image_axes(camera, x, y, z):
     """The two rows of (Jacobian of the projection) x (rotation of the camera), and the clamped x/z, y/z."""
     inverse_z = _ONE / z
@@ -146,7 +144,7 @@ def _image_axes(camera, x, y, z):
     )
 
 
-@_jit
+@kernel
 def _project_part(
     part, means, log_scales, quaternions, logits, harmonics, camera, width, height, near, splats, visible
 ):
@@ -195,7 +193,7 @@ def _project_part(
         visible[i] = True
 
 
-@_jit
+@kernel
 def _project_backward_part(
     part,
     means,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import float32 as f4
 from numba import int32 as i4
-from numba import njit
 
 from nerfstudio_mvc.errors import CaptureError
+from nerfstudio_mvc.splatting.compiling import inlined, kernel, loop
 from nerfstudio_mvc.splatting.gaussians import Gaussians
 from nerfstudio_mvc.splatting.projection import (
     ABS_X,
@@ -60,9 +60,6 @@ EXIT_INTERVAL = 8  # splats between two looks at whether the whole tile is finis
 MEDIAN_TRANSMITTANCE = 0.5
 MAX_LIST_ENTRIES = 1 << 28  # 1 GB of tile lists; a million Gaussians at 320 px have some ten million
 
-_jit = njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
-_kernel = njit(nogil=True, fastmath=True, error_model="numpy")
-_inline = njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
 
 # float32 constants: a float64 one would turn the vector loops into double precision.
 _ONE, _HALF, _ZERO, _MINUS_HALF = f4(1), f4(0.5), f4(0), f4(-0.5)
@@ -193,7 +190,7 @@ def _tile_lists(
     return starts, tile_splats
 
 
-@_jit
+@kernel
 def _box_part(part, splats, nearest_first, rows, columns, boxes):
     """First and last tile row and column of each splat's bounding box, nearest splat first."""
     count = len(nearest_first)
@@ -206,7 +203,7 @@ def _box_part(part, splats, nearest_first, rows, columns, boxes):
         boxes[j, 3] = min(columns - 1, math.floor((x + extent_x - _HALF) / f4(TILE_WIDTH)))
 
 
-@_inline
+@inlined
 def _reaches(x0, x1, y0, y1, xx, xy, yy, level):
     """Whether the ellipse of a splat touches the rectangle, given relative to its centre."""
     nearest_x, nearest_y = min(max(_ZERO, x0), x1), min(max(_ZERO, y0), y1)
@@ -218,7 +215,7 @@ def _reaches(x0, x1, y0, y1, xx, xy, yy, level):
     return min(on_vertical, on_horizontal) <= level * f4(1.0001)  # a little more than the ellipse, against rounding
 
 
-@_jit
+@kernel
 def _list_part(part, splats, nearest_first, boxes, filled, tile_splats, writing):
     """Counts (or, when `writing`, lists) the splats of a band of tile rows; `filled` moves on as they come."""
     rows = len(filled)
@@ -242,7 +239,7 @@ def _list_part(part, splats, nearest_first, boxes, filled, tile_splats, writing)
                     filled[row, column] += 1
 
 
-@_inline
+@inlined
 def _exp(x):
     y = x * _EIGHTH
     p = _E0 + y * (_E1 + y * (_E2 + y * (_E3 + y * (_E4 + y * _E5))))
@@ -251,7 +248,7 @@ def _exp(x):
     return p * p
 
 
-@_inline
+@inlined
 def _rows_touched(y, extent_y, tile_y):
     """First and last row of the tile a splat touches; none when the first is greater."""
     first = max(0, math.ceil(y - extent_y - _HALF - f4(tile_y)))
@@ -267,7 +264,7 @@ _COMING, _D_RED, _D_GREEN, _D_BLUE, _D_EXPONENT, _WEIGHT = (TILE_PIXELS * plane 
 _DRAW_PLANES, _BACKWARD_PLANES = 6, 7
 
 
-@_kernel
+@loop
 def _add_splat(state, rows, x, y, xx, xy, yy, opacity, red, green, blue):
     """Blends a splat into the first `rows` rows of `state`; (x, y) is its centre relative to the first pixel's."""
     for row in range(rows):
@@ -288,7 +285,7 @@ def _add_splat(state, rows, x, y, xx, xy, yy, opacity, red, green, blue):
             state[start + lane] = before - weight
 
 
-@_kernel
+@loop
 def _add_splat_depth(state, rows, x, y, xx, xy, yy, opacity, z):
     """The depths of a splat; to be called before `_add_splat` moves the transmittance on."""
     for row in range(rows):
@@ -310,7 +307,7 @@ def _add_splat_depth(state, rows, x, y, xx, xy, yy, opacity, z):
             state[_MEDIAN_DEPTH + start + lane] = old if old > _ZERO else crossed
 
 
-@_kernel
+@loop
 def _splat_contributions(state, rows, x, y, xx, xy, yy, opacity, red, green, blue):
     """As `_add_splat`, and leaves each pixel's weight and gradient of the exponent in the state."""
     for row in range(rows):
@@ -339,7 +336,7 @@ def _splat_contributions(state, rows, x, y, xx, xy, yy, opacity, red, green, blu
             state[_WEIGHT + start + lane] = weight
 
 
-@_kernel
+@loop
 def _sum_contributions(state, pixels, x, y, xx, xy, yy, opacity, gradient):
     """Adds up what `_splat_contributions` left in `pixels` pixels from the start of `state`."""
     s, s_x, s_y, s_xx, s_xy, s_yy = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
@@ -372,7 +369,7 @@ def _sum_contributions(state, pixels, x, y, xx, xy, yy, opacity, gradient):
     gradient[ABS_Y] += abs_y
 
 
-@_jit
+@kernel
 def _draw_part(
     part, splats, starts, tile_splats, background, image, transmittance, median_depth, summed_depth, ends, with_depth
 ):
@@ -416,7 +413,7 @@ def _draw_part(
                     summed_depth[y, x] = state[_SUMMED_DEPTH + k]
 
 
-@_jit
+@kernel
 def _draw_backward_part(part, splats, starts, tile_splats, ends, image, image_gradient, partial):
     height, width = image.shape[0], image.shape[1]
     columns = (width + TILE_WIDTH - 1) // TILE_WIDTH

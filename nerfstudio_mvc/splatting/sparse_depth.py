@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import ConvexHull, Delaunay, QhullError, cKDTree
+from scipy.spatial import ConvexHull, Delaunay, KDTree, QhullError
 
 from colmap_io.camera_models import project
 from nerfstudio_mvc.capture.views import View
@@ -37,7 +37,7 @@ def interpolate_sparse_depth(view: View, points: np.ndarray, *, long_side: int =
         return None
     height, width = grid_size(view, long_side)
     centers = pixel_centers((view.height, view.width), (height, width))
-    nearest = inverse_depth[cKDTree(positions).query(centers)[1]]
+    nearest = inverse_depth[KDTree(positions).query(centers)[1]]
     interpolated = _interpolate(positions, inverse_depth, centers)
     valid = np.isfinite(interpolated)
     depth = 1.0 / np.where(valid, interpolated, nearest)
@@ -60,7 +60,7 @@ def _seen_points(view: View, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _agrees_with_neighbors(positions: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:
     if len(inverse_depth) <= NEIGHBORS:
         return np.ones(len(inverse_depth), bool)
-    neighbors = cKDTree(positions).query(positions, NEIGHBORS + 1)[1][:, 1:]
+    neighbors = KDTree(positions).query(positions, NEIGHBORS + 1)[1][:, 1:]
     ratio = inverse_depth / np.median(inverse_depth[neighbors], axis=1)
     return (ratio < MAX_DEPTH_RATIO) & (ratio > 1 / MAX_DEPTH_RATIO)
 

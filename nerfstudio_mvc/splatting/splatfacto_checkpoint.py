@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,9 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
 
     # nerfstudio keeps NumPy scalars among its optimiser states; torch's safe loader has to be told they are harmless.
     scalar = np.float64(0).__reduce__()[0]
-    harmless = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]  # NumPy 1 and 2 call it so
+    harmless: list[Any] = [
+        (scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")
+    ]  # NumPy 1 and 2 call it so
     harmless += [np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "?"))]
     try:
         with torch.serialization.safe_globals(harmless):

@@ -35,7 +35,7 @@ def test_loss_and_gradient_equal_autograd():
     expected.backward()
     with Workers(2) as workers:
         loss, gradient = PhotometricLoss(30, 41).gradient(image, target, np.ones((30, 41), np.float32), workers=workers)
-    assert abs(loss - float(expected)) < 1e-6
+    assert abs(loss - expected.item()) < 1e-6
     assert np.abs(gradient - x.grad.numpy()).max() < 1e-5 * np.abs(x.grad.numpy()).max()
 
 
@@ -60,5 +60,5 @@ def test_frames_smaller_than_the_window():
     expected.backward()
     with Workers(1) as workers:
         loss, gradient = PhotometricLoss(3, 2).gradient(image, target, np.ones((3, 2), np.float32), workers=workers)
-    assert abs(loss - float(expected)) < 1e-6
+    assert abs(loss - expected.item()) < 1e-6
     assert np.abs(gradient - x.grad.numpy()).max() < 1e-5 * np.abs(x.grad.numpy()).max()

@@ -1,0 +1,34 @@
+"""How this package's kernels are compiled: fast arithmetic, no interpreter lock, kept on disk between runs.
+
+Python's rules for division by zero are switched off: their checks are early exits, which keep loops from becoming
+vector code. What is compiled is kept beside the module or in the user's cache, wherever can be written. numba notices
+changes of the module itself only: whoever changes a constant that a kernel takes from another module deletes
+`__pycache__`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy"}
+
+
+def kernel(function: Callable[..., None]) -> Any:
+    """Compile a function that `Workers.run` calls."""
+    try:
+        return njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # nowhere to keep it: a read-only installation without a home directory
+        return njit(**_OPTIONS)(function)
+
+
+def loop(function: Callable[..., None]) -> Any:
+    """Compile an inner loop of a kernel, in a function of its own so that it becomes vector code."""
+    return njit(**_OPTIONS)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a formula into whatever calls it."""
+    return njit(inline="always", **_OPTIONS)(function)
