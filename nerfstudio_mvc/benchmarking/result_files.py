@@ -1,4 +1,4 @@
-"""Results as files: one CSV row per archive and codec for plots, and everything as JSON.
+"""Results as files: one CSV row per archive and codec for plots, a Markdown table to read, and everything as JSON.
 
 What the numbers mean is said by the classes of `capture_benchmark`.
 """
@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureResult
+from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureResult, PeerResult
 from nerfstudio_mvc.benchmarking.text_files import replace_file
 from nerfstudio_mvc.errors import OutputError
 
-CSV_NAME, JSON_NAME = "rate_quality.csv", "rate_quality.json"
+CSV_NAME, MARKDOWN_NAME, JSON_NAME = "rate_quality.csv", "rate_quality.md", "rate_quality.json"
 CSV_COLUMNS: tuple[str, ...] = (
     "capture",
     "quality",
@@ -35,7 +35,7 @@ CSV_COLUMNS: tuple[str, ...] = (
 
 def check_output_dir(output_dir: Path, *, force: bool) -> None:
     """Raise OutputError where `write_results` would replace results, unless `force`; before the hours of measuring."""
-    for name in (CSV_NAME, JSON_NAME):
+    for name in (CSV_NAME, MARKDOWN_NAME, JSON_NAME):
         if (output_dir / name).exists() and not force:
             raise OutputError(
                 f"{output_dir / name} exists already: choose another --output-dir, or replace it with --force"
@@ -43,7 +43,7 @@ def check_output_dir(output_dir: Path, *, force: bool) -> None:
 
 
 def write_results(output_dir: Path, results: Sequence[CaptureResult], settings: dict[str, Any]) -> None:
-    """Write `CSV_NAME` and `JSON_NAME`, replacing both.
+    """Write `CSV_NAME`, `MARKDOWN_NAME` and `JSON_NAME`, replacing all three.
 
     Args:
         output_dir: made when it is not there.
@@ -55,6 +55,7 @@ def write_results(output_dir: Path, results: Sequence[CaptureResult], settings: 
     """
     document = {"settings": settings, "captures": [_plain(result) for result in results]}
     replace_file(output_dir / CSV_NAME, _csv_text(results))
+    replace_file(output_dir / MARKDOWN_NAME, _markdown_text(results))
     replace_file(output_dir / JSON_NAME, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -67,6 +68,38 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     # JSON has no infinity.
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _markdown_text(results: Sequence[CaptureResult]) -> str:
+    archives = [(result.capture, archive) for result in results for archive in result.archives]
+    peers = list(dict.fromkeys(name for _, archive in archives for name in archive.peers))
+    header = ["capture", "views", "quality", "bpp", "PSNR dB", "MS-SSIM", "encode MP/s", "decode MP/s"]
+    rows = [
+        [
+            capture,
+            str(archive.views),
+            f"{archive.quality:g}",
+            f"{archive.bpp:.3f}",
+            f"{archive.psnr_db:.2f}",
+            _decimals(archive.ms_ssim, 4),
+            _decimals(archive.encode_mp_per_s, 2),
+            _decimals(archive.decode_mp_per_s, 2),
+            *(_change(archive.peers.get(name)) for name in peers),
+        ]
+        for capture, archive in archives
+    ]
+    rule = ["---", *["---:"] * (len(header) + len(peers) - 1)]
+    table = [header + [f"bytes against {name}" for name in peers], rule, *rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in table)
+
+
+def _decimals(value: float | None, decimals: int) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def _change(peer: PeerResult | None) -> str:
+    """Of our bytes against the peer's: ``"-12 %"`` where we take less."""
+    return "-" if peer is None or peer.saving_percent is None else f"{-peer.saving_percent:+.0f} %"
 
 
 def _csv_text(results: Sequence[CaptureResult]) -> str:

@@ -51,7 +51,7 @@ class Eval:
     weights: Path | None = None
     """A weights file to use instead of the one that ships with the package."""
     output_dir: Path | None = None
-    """Also write rate_quality.csv and rate_quality.json there, anew after every archive."""
+    """Also write rate_quality.csv, .md and .json there, anew after every archive."""
     force: bool = False
     """Replace result files that exist."""
     json: bool = False

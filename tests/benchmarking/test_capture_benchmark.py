@@ -16,7 +16,7 @@ from small_captures import write_nerfstudio_capture
 from nerfstudio_mvc import compress_capture
 from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureBenchmark, CodingOptions
 from nerfstudio_mvc.benchmarking.peers import make_peers
-from nerfstudio_mvc.benchmarking.result_files import CSV_NAME, JSON_NAME, check_output_dir, write_results
+from nerfstudio_mvc.benchmarking.result_files import CSV_NAME, JSON_NAME, MARKDOWN_NAME, check_output_dir, write_results
 from nerfstudio_mvc.cli import eval as eval_command
 from nerfstudio_mvc.cli.main import run_command
 from nerfstudio_mvc.errors import MvcError, OutputError
@@ -103,7 +103,12 @@ def test_results_as_files(benchmark: CaptureBenchmark, tmp_path: Path) -> None:
     document = json.loads((tmp_path / "results" / JSON_NAME).read_text())
     assert document["settings"] == {"depth": "none"}
     assert document["captures"][0]["archives"][0]["bpp"] == result.bpp
-    assert len(list((tmp_path / "results").iterdir())) == 2
+    heading, rule, line = (tmp_path / "results" / MARKDOWN_NAME).read_text().splitlines()
+    assert heading.count("|") == rule.count("|") == line.count("|")
+    assert line.startswith(f"| garden | 3 | 4 | {result.bpp:.3f} | {result.psnr_db:.2f} | - |")
+    jpeg_cell = heading.split(" | ").index("bytes against jpeg")
+    assert line.split(" | ")[jpeg_cell] == f"{100 * (result.coded_bytes / result.peers['jpeg'].bytes - 1):+.0f} %"
+    assert len(list((tmp_path / "results").iterdir())) == 3
     with pytest.raises(OutputError, match="--force"):
         check_output_dir(tmp_path / "results", force=False)
     check_output_dir(tmp_path / "results", force=True)
