@@ -17,6 +17,7 @@ from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, TABLES, scale_of_table
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.row_shifts import best_shifts
 from nerfstudio_mvc.entropy.tables import (
     TableSet,
     counts_from_weights,
@@ -96,13 +97,10 @@ def export(model: ImageModel, samples: Iterable[tuple[Tensor, Reference | None]]
     for picture, reference in samples:
         for quality in range(1, QUALITIES + 1):
             symbols = coder.symbols_of(picture, reference, quality=quality)
-            coded = symbols.rows > 0
-            counts.add(
-                symbols.y[coded].to(torch.int64).numpy(),
-                symbols.rows[coded].to(torch.int64).numpy(),
-                symbols.z[0].to(torch.int64).numpy(),
-                quality_idx=quality - 1,
-            )
+            y, rows, z = (part[0].to(torch.int64).numpy() for part in (symbols.y, symbols.rows, symbols.z))
+            # Counted as they will be coded: in the tables the shifts lead to.
+            rows = best_shifts(y, rows, coder.tables.latent).apply(rows)
+            counts.add(y[rows > 0], rows[rows > 0], z, quality_idx=quality - 1)
     return pack(rounded, counted_tables(rounded, counts))
 
 

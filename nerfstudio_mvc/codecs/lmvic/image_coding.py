@@ -22,6 +22,7 @@ from nerfstudio_mvc.codecs.lmvic.image_model import (
     nearest_quality,
     quality_weights,
 )
+from nerfstudio_mvc.codecs.lmvic.row_shifts import best_shifts, block_grid, get_shifts, put_shifts
 from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
 from nerfstudio_mvc.entropy.range_coder import ESCAPE_LIMIT, SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet
@@ -41,7 +42,10 @@ class ImageTables:
 
 @dataclass(frozen=True)
 class Symbols:
-    """Everything of one view that the range coder sees, as integers in float32. y, rows [1, M, h, w]; z [1, N, ..]"""
+    """Everything of one view that the range coder sees, as integers in float32. y, rows [1, M, h, w]; z [1, N, ..]
+
+    `rows` are those the scale network chose; the coder uses them moved by `row_shifts`.
+    """
 
     z: Tensor
     y: Tensor
@@ -94,6 +98,7 @@ class ImageCoder:
         z_shape = (1, model.config.hyper, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE))
         z = decoder.get(self._hyper_rows(z_shape, quality), self.tables.hyper)
         z = torch.from_numpy(z.astype(np.float32)).reshape(z_shape).to(device)
+        shifts = get_shifts(decoder, model.config.channels, block_grid(height, width), self.tables.latent)
 
         hyper = model.scales.hyper_features(z, quality_point=nearest_quality(level))[..., :height, :width]
         base = model.scales.base_accumulator(quality_weights(level))
@@ -103,7 +108,8 @@ class ImageCoder:
             now = tile_cells(model.cells[step], height, width)[None]
             rows = model.scales.table_rows(hyper, model.scales.context_features(y.abs(), step), base)
             coded = now & (rows > 0)
-            values = decoder.get(rows[coded].to(torch.int64).cpu().numpy(), self.tables.latent)
+            table_idx = shifts.apply(_integers(rows[0]))[_integers(coded[0]).astype(bool)]
+            values = decoder.get(table_idx, self.tables.latent)
             y[coded] = torch.from_numpy(values.astype(np.float32)).to(device)
             rows_coded = torch.where(now, rows, rows_coded)
         return Symbols(z, y, rows_coded)
@@ -162,13 +168,16 @@ class ImageCoder:
 
     def _write(self, symbols: Symbols, *, quality: float) -> bytes:
         encoder = SymbolEncoder()
-        z = symbols.z.to(torch.int64).cpu().numpy()
+        z = _integers(symbols.z)
         encoder.put(z.ravel(), self._hyper_rows(z.shape, quality), self.tables.hyper)
         height, width = symbols.y.shape[-2:]
+        y, rows = (_integers(part[0]) for part in (symbols.y, symbols.rows))
+        shifts = best_shifts(y, rows, self.tables.latent)
+        put_shifts(encoder, shifts, self.tables.latent)
+        table_idx = shifts.apply(rows)
         for step in range(STEPS):
-            coded = tile_cells(self.model.cells[step], height, width)[None] & (symbols.rows > 0)
-            values = symbols.y[coded].to(torch.int64).cpu().numpy()
-            encoder.put(values, symbols.rows[coded].to(torch.int64).cpu().numpy(), self.tables.latent)
+            coded = _integers(tile_cells(self.model.cells[step], height, width)).astype(bool) & (rows > 0)
+            encoder.put(y[coded], table_idx[coded], self.tables.latent)
         return encoder.finish()
 
     def _hyper_rows(self, shape: tuple[int, ...], quality: float) -> np.ndarray:
@@ -177,6 +186,11 @@ class ImageCoder:
         point = int(min(max(np.floor(quality + 0.5), 1), QUALITIES)) - 1
         per_channel = point * channels + np.arange(channels)
         return np.repeat(per_channel, int(np.prod(shape[2:])))
+
+
+def _integers(values: Tensor) -> np.ndarray:
+    """Integers held in float32, or truth values, as int64 on the CPU."""
+    return values.to(torch.int64).cpu().numpy()
 
 
 def _level(quality: float, device: torch.device) -> Tensor:
