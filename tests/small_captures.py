@@ -1,4 +1,4 @@
-"""Tiny nerfstudio captures on disk, for tests that need files and no realism."""
+"""Tiny nerfstudio captures on disk, for tests that need files and little realism."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+SAMPLE = Path(__file__).parent.parent / "examples" / "data" / "nerfstudio"
 
 
 def write_nerfstudio_capture(
@@ -43,6 +45,19 @@ def write_nerfstudio_capture(
     }
     (root / "transforms.json").write_text(json.dumps(transforms, indent=3))
     (root / "masks" / "notes with ünïcode.txt").write_bytes(b"carried along\x00\xff" * 40)
+    return root
+
+
+def write_sample_corner(root: Path, *, width: int = 320, height: int = 256) -> Path:
+    """The sample capture cropped to its photographs' upper left corners, without points: the same paths, in seconds."""
+    transforms = json.loads((SAMPLE / "transforms.json").read_text())
+    # A crop that keeps the upper left corner keeps focal lengths and principal point.
+    transforms.update({"w": width, "h": height})
+    transforms.pop("ply_file_path", None)
+    (root / "images").mkdir(parents=True)
+    (root / "transforms.json").write_text(json.dumps(transforms))
+    for path in (SAMPLE / "images").iterdir():
+        Image.open(path).crop((0, 0, width, height)).save(root / "images" / path.name, quality=95)
     return root
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -11,11 +10,10 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from small_captures import write_sample_corner
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SAMPLE = ROOT / "examples" / "data" / "nerfstudio"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
@@ -26,18 +24,10 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks like the project's root to a command, its sample cropped to a corner and without points."""
+    """A folder that looks like the project's root to a command."""
     folder = tmp_path_factory.mktemp("readme")
-    capture = folder / "examples" / "data" / "nerfstudio"
     (folder / "out").mkdir()
-    (capture / "images").mkdir(parents=True)
-    transforms = json.loads((SAMPLE / "transforms.json").read_text())
-    # A crop that keeps the upper left corner keeps focal lengths and principal point.
-    transforms.update({"w": 320, "h": 256})
-    transforms.pop("ply_file_path", None)
-    (capture / "transforms.json").write_text(json.dumps(transforms))
-    for path in (SAMPLE / "images").iterdir():
-        Image.open(path).crop((0, 0, 320, 256)).save(capture / "images" / path.name, quality=95)
+    write_sample_corner(folder / "examples" / "data" / "nerfstudio")
     return folder
 
 
