@@ -12,7 +12,7 @@ TABLES = plain_latent_tables()
 SCALES = 0.03 * np.exp(np.arange(64) * np.log(160 / 0.03) / 63)
 
 
-def picture(channels=40, height=21, width=18):
+def picture(channels=72, height=45, width=38):
     """Every channel believes in row 25; channel 3 is eight rows louder, and so is the lower right part."""
     rows = np.full((channels, height, width), 25)
     truth = rows.copy()
@@ -48,8 +48,8 @@ def test_shifts_come_back_and_foreign_bytes_are_refused():
     encoder = SymbolEncoder()
     put_shifts(encoder, shifts, TABLES)
     grid = block_grid(*rows.shape[1:])
-    again = get_shifts(SymbolDecoder(encoder.finish()), 40, grid, TABLES)
+    again = get_shifts(SymbolDecoder(encoder.finish()), 72, grid, TABLES)
     assert np.array_equal(again.channels, shifts.channels)
     assert np.array_equal(again.blocks, shifts.blocks)
     with pytest.raises(ArchiveError):
-        get_shifts(SymbolDecoder(b"\xff" * 200), 40, grid, TABLES)
+        get_shifts(SymbolDecoder(b"\xff" * 200), 72, grid, TABLES)

@@ -17,11 +17,12 @@ from nerfstudio_mvc.errors import ArchiveError
 BLOCK = 4
 """Side of a part of the picture, in latent positions: 64 pixels."""
 LARGEST_SHIFT = 12
-SPARSENESS = 4
-"""Every fourth position tells a channel's statistics well enough, every fourth channel those of a part."""
+SPARSENESS = 9
+"""Every third row and column tells a channel's statistics well enough, every ninth channel those of a part."""
 CHANNEL_WORTH_BITS, BLOCK_WORTH_BITS = 6.0, 25.0
 """What a shift must gain on the sample to be believed; saying it costs a few bits."""
-_CANDIDATES = np.arange(-LARGEST_SHIFT, LARGEST_SHIFT + 1)
+# Steps of two: a table is within 14 % of its neighbour's scale, and half of that costs nothing.
+_CANDIDATES = np.arange(-LARGEST_SHIFT, LARGEST_SHIFT + 1, 2)
 _MAGNITUDES = 64
 
 
@@ -47,13 +48,13 @@ def best_shifts(symbols: np.ndarray, rows: np.ndarray, tables: TableSet) -> RowS
     """Shifts that code `symbols` in few bits: those of the channels first, then of the parts. int [M, h, w] both"""
     costs = _magnitude_costs(tables)
     magnitudes = np.minimum(np.abs(symbols), _MAGNITUDES - 1)
-    some = (slice(None), slice(None, None, 2), slice(None, None, 2))
+    some = (slice(None), slice(None, None, 3), slice(None, None, 3))
     bits = np.stack([costs[_moved(rows[some], shift), magnitudes[some]].sum((1, 2)) for shift in _CANDIDATES])
     channels = _choose(SPARSENESS * bits, CHANNEL_WORTH_BITS)
 
     grid = block_grid(*rows.shape[1:])
-    # Groups of the four steps are channels modulo 4: a step of 5 takes from all of them.
-    few = slice(None, None, SPARSENESS + 1)
+    # Groups of the four steps are channels modulo 4: a stride of 9 takes from all of them.
+    few = slice(None, None, SPARSENESS)
     moved = rows[few] + channels[few, None, None]
     coded = rows[few] > 0
     bits = np.stack(
@@ -62,7 +63,7 @@ def best_shifts(symbols: np.ndarray, rows: np.ndarray, tables: TableSet) -> RowS
             for shift in _CANDIDATES
         ]
     )
-    return RowShifts(channels, _choose((SPARSENESS + 1) * bits, BLOCK_WORTH_BITS))
+    return RowShifts(channels, _choose(SPARSENESS * bits, BLOCK_WORTH_BITS))
 
 
 def put_shifts(encoder: SymbolEncoder, shifts: RowShifts, tables: TableSet) -> None:
@@ -95,7 +96,7 @@ def _moved(rows: np.ndarray, shifts: np.ndarray | int) -> np.ndarray:
 
 def _choose(bits: np.ndarray, worth_bits: float) -> np.ndarray:
     """Candidate of the fewest bits [K, ...], or none where it hardly matters."""
-    gain = bits[LARGEST_SHIFT] - bits.min(0)
+    gain = bits[len(_CANDIDATES) // 2] - bits.min(0)
     return np.where(gain > worth_bits, _CANDIDATES[bits.argmin(0)], 0)
 
 
