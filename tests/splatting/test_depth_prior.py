@@ -18,14 +18,14 @@ POSITIONS = [(x, y, 0.0) for y in (-0.4, 0.4) for x in (-0.9, -0.3, 0.3, 0.9)]
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory):
-    views = [scene.look_at(i, at, model="OPENCV", lens=LENS, size=(128, 96)) for i, at in enumerate(POSITIONS)]
+    views = [scene.look_at(i, at, model="OPENCV", lens=LENS, size=(96, 72)) for i, at in enumerate(POSITIONS)]
     return scene.capture(views, tmp_path_factory.mktemp("scene"), point_count=500)
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """150 iterations at 128 px: seconds."""
-    monkeypatch.setattr(prior, "LONG_SIDE", 128)
+    """150 iterations at 96 px: seconds."""
+    monkeypatch.setattr(prior, "LONG_SIDE", 96)
     monkeypatch.setattr(
         capture_gaussians, "settings_for", lambda effort, count, long_side: FittingSettings(long_side, 150, 3000)
     )
@@ -58,7 +58,7 @@ def test_gaussians_give_depth_that_predicts_the_neighbour(capture, quick):
     gains, errors = [], []
     for view, reference in zip(capture.views, capture.views[1:], strict=False):
         depth_map = found.maps[view.view_idx]
-        assert depth_map.depth.shape == depth_map.valid.shape == (96, 128)
+        assert depth_map.depth.shape == depth_map.valid.shape == (72, 96)
         assert depth_map.depth.dtype == np.float32
         assert np.isfinite(depth_map.depth).all()
         assert (depth_map.depth > 0).all()
@@ -72,7 +72,7 @@ def test_gaussians_give_depth_that_predicts_the_neighbour(capture, quick):
 
 def test_two_runs_and_other_threads_give_identical_depth(capture, quick, monkeypatch):
     monkeypatch.setattr(
-        capture_gaussians, "settings_for", lambda effort, count, long_side: FittingSettings(long_side, 40, 3000)
+        capture_gaussians, "settings_for", lambda effort, count, long_side: FittingSettings(long_side, 20, 3000)
     )
     first, second, third = (estimate_depth(capture, method="gaussians", threads=n) for n in (2, 2, 1))
     for a, b, c in zip(first.maps, second.maps, third.maps, strict=True):
@@ -116,6 +116,6 @@ def test_photographs_of_different_size_and_camera(capture, quick, tmp_path):
         scene.look_at(2, (0.5, 0.0, 0.0), size=(64, 48), model="OPENCV_FISHEYE", lens=(0.01, 0.0, 0.0, 0.0)),
     ]
     found = estimate_depth(scene.capture(views, tmp_path, point_count=400))
-    assert [depth_map.depth.shape for depth_map in found.maps] == [(96, 128), (120, 90), (48, 64)]
+    assert [depth_map.depth.shape for depth_map in found.maps] == [(72, 96), (96, 72), (48, 64)]
     for view, depth_map in zip(views, found.maps, strict=True):
         assert np.median(np.abs(depth_map.depth / exact_depth(view, depth_map) - 1)) < 0.02
