@@ -19,7 +19,7 @@ from nerfstudio_mvc.codecs.lmvic.depth_refinement import Refinement, SeenView, r
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
 from nerfstudio_mvc.entropy.tables import TableSet
 
-TOLERANCES_PX = (1.0, 2.5)  # tried in turn; wide baselines are content with less
+TOLERANCES_PX = (1.0, 2.5, 6.0)  # tried in turn; wide baselines are content with less
 PRIOR_WINDOW = 5  # cells; noise of the prior that no photograph asks for would only cost bits
 
 

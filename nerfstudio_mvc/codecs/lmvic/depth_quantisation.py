@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, Scan, walk_cells
 from nerfstudio_mvc.codecs.lmvic.depth_refinement import Refinement
 
-BITS_PER_GREY_LEVEL = 4.0  # of a cell of the picture, per grey level of difference to its prediction; about 34 dB
+BITS_PER_GREY_LEVEL = 2.5  # of a cell of the picture, per grey level of difference to its prediction; about 34 dB
 ZERO_BITS, NONZERO_BITS, DOUBLING_BITS = 0.3, 4.5, 1.5  # of a residual: zero, one, and for each doubling above that
 SHIFTS_PX = (0.6, 1.2, 2.0, 3.0, 5.0, 8.0, 12.0)  # to either side of the refined depth, where its cost is looked up
 WIDEST_SPACING = 8  # beyond it costs grow with the area alone
@@ -26,14 +26,14 @@ class PictureLoss:
         sides = torch.tensor(SHIFTS_PX)
         shifts = torch.cat([-sides.flip(0), torch.zeros(1), sides])
         lost = torch.stack([refinement.cost_at(refinement.chosen_px + shift) for shift in shifts])
-        lost = (lost - lost[len(SHIFTS_PX)]) * bits_per_grey_level
+        lost = (lost - lost[len(SHIFTS_PX)]).clamp_min(0) * bits_per_grey_level
         self._shifts = shifts.numpy()
         self._by_spacing, spacing = {}, 1
         while spacing <= WIDEST_SPACING:
             window = 2 * (spacing // 2) + 1
             # Every cell at this spacing stands for spacing^2 of the finest.
             area = F.avg_pool2d(lost[None], window, 1, window // 2, count_include_pad=False)[0] * spacing**2
-            self._by_spacing[spacing] = area.clamp_min(0).flatten(1).double().numpy()
+            self._by_spacing[spacing] = area.flatten(1).double().numpy()
             spacing *= 2
 
     def bits(self, scan: Scan, error_px: np.ndarray) -> np.ndarray:

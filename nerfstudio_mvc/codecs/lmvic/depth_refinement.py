@@ -26,6 +26,7 @@ from nerfstudio_mvc.geometry.resampling import linear_rows
 SAMPLES_PER_CELL = 3  # along a side: a cell of 6.3 pixels is compared at about half resolution
 OFFSETS_PX = (0.35, 0.8, 1.4, 2.2, 3.2, 4.5, 6.0, 8.0, 11.0, 15.0)  # to either side, pixels of the photograph
 ALONE_COST = 2.0  # grey levels that a cell without any prediction leaves over beyond its own texture
+TRUST = 0.04  # grey levels per pixel away from the prior: where the picture is flat, depth still tells what hides what
 JUMP_COST = 4.0  # grey levels per pixel of flow between neighbouring cells
 JUMP_LIMIT_PX = 4.0  # farther jumps are edges and cost no more
 LUMA = (0.299, 0.587, 0.114)
@@ -51,8 +52,7 @@ class Refinement:
         pixels_per_inverse_depth: how far a unit of it moves a pixel, in pixels of the current photograph; 0 where no
             reference sees anything, and nothing was swept.
         offsets_px: the candidates, rising. [K]
-        cost: mean luma difference of each candidate, grey levels of 255, at most what the view's own surroundings
-            would leave over. [K, h, w]
+        cost: `matching_cost` of each candidate, a little more away from the prior. [K, h, w]
         chosen_px: the choice as an offset from the prior. [h, w]
     """
 
@@ -91,6 +91,7 @@ def refine_inverse_depth(
         return Refinement(prior, 0.0, offsets_px, torch.zeros(len(offsets_px), *prior.shape), torch.zeros_like(prior))
     offsets = (offsets_px / speed).tolist()
     cost = matching_cost(prior, offsets, current=current, pixels=pixels, references=references)
+    cost += TRUST * offsets_px.abs()[:, None, None]
     jump = jump_cost * (offsets_px[:, None] - offsets_px).abs().clamp_max(JUMP_LIMIT_PX)
     chosen_px = _vertex(offsets_px, aggregate(cost, jump))
     inverse_depth = (prior + chosen_px / speed).clamp_min(_FARTHEST * float(prior.min()))
@@ -102,7 +103,8 @@ def matching_cost(
 ) -> Tensor:
     """Mean luma difference around every cell for every offset of inverse depth, in the reference that fits best.
 
-    Grey levels; means over 3 x 3 cells; arguments as in `refine_inverse_depth`. [K, h, w]
+    Grey levels of 255, means over 3 x 3 cells, at most about what the view's own surroundings would leave over;
+    arguments as in `refine_inverse_depth`. [K, h, w]
     """
     height, width = (SAMPLES_PER_CELL * size for size in prior.shape)
     luma = _luma(pixels, height, width)
