@@ -80,7 +80,9 @@ def unpack(content: bytes, *, source: str) -> Checkpoint:
     except WeightsError:
         raise
     except Exception as error:
-        raise WeightsError(f"{source} is no weights file of this version ({error}); install the package again") from error
+        raise WeightsError(
+            f"{source} is no weights file of this version ({error}); install the package again"
+        ) from error
     return Checkpoint(model.eval().requires_grad_(False), ImageTables(**sets), fingerprint_of(content))
 
 
