@@ -24,7 +24,7 @@ from nerfstudio_mvc.geometry.projection import NEAREST_RATIO
 from nerfstudio_mvc.geometry.resampling import linear_rows
 
 SAMPLES_PER_CELL = 3  # along a side: a cell of 6.3 pixels is compared at about half resolution
-OFFSETS_PX = (0.35, 0.8, 1.4, 2.2, 3.2, 4.5, 6.0, 8.0, 11.0, 15.0)  # to either side, pixels of the photograph
+OFFSETS_PX = (0.4, 1.0, 1.8, 3.0, 4.5, 6.5, 9.0, 13.0)  # to either side, pixels of the photograph
 ALONE_COST = 2.0  # grey levels that a cell without any prediction leaves over beyond its own texture
 TRUST = 0.04  # grey levels per pixel away from the prior: where the picture is flat, depth still tells what hides what
 JUMP_COST = 4.0  # grey levels per pixel of flow between neighbouring cells
