@@ -100,8 +100,7 @@ class ImageCoder:
         z = torch.from_numpy(z.astype(np.float32)).reshape(z_shape).to(device)
         shifts = get_shifts(decoder, model.config.channels, block_grid(height, width), self.tables.latent)
 
-        hyper = model.scales.hyper_features(z, quality_point=nearest_quality(level))[..., :height, :width]
-        base = model.scales.base_accumulator(quality_weights(level))
+        hyper, base = self._row_inputs(z, level, (height, width))
         y = torch.zeros(1, model.config.channels, height, width, device=device)
         rows_coded = torch.zeros_like(y)
         for step in range(STEPS):
@@ -127,14 +126,19 @@ class ImageCoder:
         z = round_half_up(self.model.hyper_analyse(y)).clamp(-HYPER_LIMIT, HYPER_LIMIT)
         return self._quantise(y, z, reference, level)
 
+    def _row_inputs(self, z: Tensor, level: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """What `ScaleNetwork.table_rows` needs in every step: features of z, and the channels' own rows."""
+        scales = self.model.scales
+        hyper = scales.hyper_features(z, quality_point=nearest_quality(level))[..., : size[0], : size[1]]
+        return hyper, scales.base_accumulator(quality_weights(level))
+
     def _quantise(
         self, y: Tensor, z: Tensor, reference: PreparedReference | None, level: Tensor
     ) -> tuple[Symbols, Tensor]:
         model = self.model
         height, width = y.shape[-2:]
         pair = None if reference is None else reference.for_entropy
-        hyper = model.scales.hyper_features(z, quality_point=nearest_quality(level))[..., :height, :width]
-        base = model.scales.base_accumulator(quality_weights(level))
+        hyper, base = self._row_inputs(z, level, (height, width))
         features = model.means.view_features(z, quality=level, size=(height, width), reference=pair)
         symbols, rows_coded, y_hat, known = (torch.zeros_like(y) for _ in range(4))
         for step in range(STEPS):

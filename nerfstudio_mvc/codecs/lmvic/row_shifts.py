@@ -1,7 +1,7 @@
 """Per view, shifts of the table rows: what the scale network could not know about this picture.
 
 The network is trained on other photographs. A channel that is louder than it expects all over a view, or a part of the
-picture that is, costs bits at every symbol; the encoder measures both and says so once, in one or two hundred bytes.
+picture that is, costs bits at every symbol; the encoder measures both and says so once.
 """
 
 from __future__ import annotations
