@@ -106,8 +106,8 @@ def walk_cells(
     target = (inverse_depth.astype(np.float64) / step - 0.5).ravel()
     levels = np.zeros(target.size, np.int64)
     levels[0] = max(0, int(np.floor(target[0] + 0.5)))
-    for scan in _scans(*inverse_depth.shape):
-        prediction = _predict(scan.neighbors(levels))
+    for scan in interlaced_scans(*inverse_depth.shape):
+        prediction = predict_cells(scan.neighbors(levels))
         chosen = residuals(target[scan.cells] - prediction, scan)
         levels[scan.cells] = prediction + chosen * scan.residual_step
     return CodedDepth(levels.reshape(inverse_depth.shape).astype(np.int32), step)
@@ -121,8 +121,8 @@ def encode_depth(coded: CodedDepth, tables: TableSet) -> bytes:
     """
     levels = coded.levels.astype(np.int64).ravel()
     residuals, classes, magnitudes = [], [], np.zeros_like(levels)
-    for scan in _scans(*coded.levels.shape):
-        prediction = _predict(scan.neighbors(levels))
+    for scan in interlaced_scans(*coded.levels.shape):
+        prediction = predict_cells(scan.neighbors(levels))
         classes.append(_classify(levels, magnitudes, scan))
         residual, rest = np.divmod(levels[scan.cells] - prediction, scan.residual_step)
         if rest.any():
@@ -155,12 +155,12 @@ def decode_depth(payload: bytes, tables: TableSet, *, grid: tuple[int, int]) -> 
     levels[0] = (decoder.get_uniform(_LEVEL_PARTS, 1 << _PART_BITS) << _PART_BITS * np.arange(_LEVEL_PARTS)).sum()
     rows = decoder.get_uniform(_CLASSES, len(tables))
     magnitudes = np.zeros_like(levels)
-    for scan in _scans(*grid):
+    for scan in interlaced_scans(*grid):
         table_idx = rows[_classify(levels, magnitudes, scan)]
         said = table_idx > 0
         residual = np.zeros(len(table_idx), np.int64)
         residual[said] = decoder.get(table_idx[said], tables)
-        levels[scan.cells] = _predict(scan.neighbors(levels)) + residual * scan.residual_step
+        levels[scan.cells] = predict_cells(scan.neighbors(levels)) + residual * scan.residual_step
         magnitudes[scan.cells] = np.abs(residual)
         if np.abs(levels[scan.cells]).max() > _MAX_DECODED_LEVEL:
             raise ArchiveError("the depth of a view leaves its range: the archive is damaged")
@@ -195,7 +195,7 @@ _STRAIGHT = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
 
 
 @lru_cache(maxsize=16)
-def _scans(height: int, width: int) -> tuple[Scan, ...]:
+def interlaced_scans(height: int, width: int) -> tuple[Scan, ...]:
     """Every cell but (0, 0) exactly once, each after the cells it is predicted from."""
     scans = []
     spacing = 1 << max(height - 1, width - 1).bit_length()
@@ -229,7 +229,7 @@ def _continued(at: np.ndarray, offset: np.ndarray, size: int) -> tuple[np.ndarra
     return nearest, farther, (nearest >= 0) & (nearest < size)
 
 
-def _predict(known: np.ndarray) -> np.ndarray:
+def predict_cells(known: np.ndarray) -> np.ndarray:
     """Mean of the pairs of opposite neighbours, the pair that differs less counting more: edges stay. [4, N] -> [N]"""
     first, second = np.abs(known[0] - known[1]) + 1, np.abs(known[2] - known[3]) + 1
     weighted = (known[0] + known[1]) * second + (known[2] + known[3]) * first
