@@ -71,6 +71,7 @@ class Trainer:
                 for part, share in RATE_SHARES.items()
             ],
             lr=recipe.learning_rate,
+            fused=True,
         )
         self.step = 0
         self._losses = torch.compile(self._losses_of, dynamic=False) if recipe.compiled else self._losses_of
