@@ -22,6 +22,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "quality": ({"errors"}, {"torch", "scipy"}),
     "geometry": ({"colmap_io", "capture", "errors"}, {"torch"}),
     "splatting": ({"colmap_io", "capture", "errors"}, {"numba", "scipy", "torch", "gsplat", "PIL"}),
+    "video": ({"errors"}, {"imageio_ffmpeg"}),
     "layers": ({"errors"}, {"torch"}),
     "entropy": ({"layers", "coded", "errors"}, {"torch", "constriction"}),
     "codecs": ({"entropy", "layers", "geometry", "capture", "coded", "errors"}, {"torch"}),
@@ -45,7 +46,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"weights", "codecs", "splatting", "archive", "geometry", "quality", "capture", "colmap_io", "coded", "errors"},
         {"torch", "PIL"},
     ),
-    "benchmarking": ({"pipeline", "quality", "capture", "archive", "errors"}, {"PIL", "matplotlib", "imageio_ffmpeg"}),
+    "benchmarking": ({"pipeline", "video", "quality", "capture", "archive", "errors"}, {"PIL", "matplotlib"}),
     "cli": (
         {"benchmarking", "pipeline", "training", "splatting", "archive", "capture", "geometry", "quality", "errors"},
         {"rich", "tyro", "PIL"},
