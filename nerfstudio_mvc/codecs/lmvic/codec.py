@@ -19,16 +19,23 @@ from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
 from nerfstudio_mvc.codecs.lmvic.depth_coding import coded_grid, decode_depth, encode_depth
 from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.codecs.lmvic.group_strings import (
+    DEPTH,
+    IMAGE,
+    REFERENCES,
+    check_group_size,
+    check_pixels,
+    needed_positions,
+    read_references,
+)
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
-from nerfstudio_mvc.errors import ArchiveError, ShapeError
+from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
 
-IMAGE, DEPTH, REFERENCES = "image", "depth", "references"
 MAX_REFERENCES = 2
-MAX_GROUP_VIEWS = 256
 
 
 class LmvicCodec:
@@ -53,11 +60,10 @@ class LmvicCodec:
         Raises:
             ShapeError: more than 256 views, or pixels that are not uint8 [height, width, 3] of their view.
         """
-        if len(views) > MAX_GROUP_VIEWS:
-            raise ShapeError(f"a group of {len(views)} views; at most {MAX_GROUP_VIEWS} are coded together")
+        check_group_size(len(views))
         coded, decoded, reconstructions = [], [], {}
         for source in views:
-            _check_pixels(source)
+            check_pixels(source)
             substreams, state, pixels = self._encode_view(source, decoded, quality=quality)
             coded.append(CodedView(source.view.view_idx, tuple(substreams)))
             decoded.append(state)
@@ -79,13 +85,13 @@ class LmvicCodec:
     ) -> dict[int, np.ndarray]:
         """See `MultiViewCodec`; only the wanted views and those they refer to are decoded."""
         strings = [{substream.name: substream.payload for substream in view.substreams} for view in coded.views]
-        needed = _needed_positions(strings, coded, wanted)
+        needed = needed_positions(strings, coded, wanted, most=MAX_REFERENCES)
         decoded: dict[int, DecodedView] = {}
         pixels = {}
         for position, (view, own) in enumerate(zip(views, strings, strict=True)):
             if position not in needed:
                 continue
-            references = [decoded[reference] for reference in _read_references(own, position)]
+            references = [decoded[reference] for reference in read_references(own, position, most=MAX_REFERENCES)]
             decoded[position], shown = self._decode_view(view, own, references, quality=quality)
             if wanted is None or view.view_idx in wanted:
                 pixels[view.view_idx] = shown
@@ -129,33 +135,3 @@ class LmvicCodec:
         size = (view.height, view.width)
         pixels = to_pixels(self.images.decode(strings[IMAGE], size, reference, quality=quality))
         return DecodedView(view, to_picture(pixels, self.device), depth), pixels
-
-
-def _check_pixels(source: SourceView) -> None:
-    expected = (source.view.height, source.view.width, 3)
-    if source.pixels.dtype != np.uint8 or source.pixels.shape != expected:
-        raise ShapeError(
-            f"view {source.view.view_idx}: pixels are {source.pixels.dtype} {source.pixels.shape}, "
-            f"expected uint8 {expected}"
-        )
-
-
-def _read_references(strings: dict[str, bytes], position: int) -> list[int]:
-    """Positions in the group of the views that predict the one at `position`, nearest first."""
-    if IMAGE not in strings:
-        raise ArchiveError(f"view {position} of a group has no image string: the archive is damaged")
-    references = list(strings.get(REFERENCES, b""))
-    if len(references) > MAX_REFERENCES or any(reference >= position for reference in references):
-        raise ArchiveError(f"view {position} of a group refers to views that are not coded before it: damaged")
-    return references
-
-
-def _needed_positions(strings: list[dict[str, bytes]], coded: CodedGroup, wanted: Collection[int] | None) -> set[int]:
-    """Positions of the wanted views and of everything they refer to, directly or not."""
-    if wanted is None:
-        return set(range(len(strings)))
-    needed = {position for position, view in enumerate(coded.views) if view.view_idx in wanted}
-    for position in range(len(strings) - 1, -1, -1):
-        if position in needed:
-            needed.update(_read_references(strings[position], position))
-    return needed

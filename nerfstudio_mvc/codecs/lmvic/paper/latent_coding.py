@@ -1,0 +1,110 @@
+"""Symbols of a latent to bytes and back; what the symbols mean is `latent_entropy`'s.
+
+Order in a string: all z symbols, then y in its four steps; symbols in row 0 are zero and not coded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, TABLES, scale_of_table
+from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import LatentEntropy, Symbols
+from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
+from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
+from nerfstudio_mvc.entropy.tables import (
+    TableSet,
+    counts_from_weights,
+    logistic_limit,
+    logistic_mass,
+    tables_from_histograms,
+)
+
+QUALITY_PARTS = 16
+"""Qualities are told apart to a sixteenth: their shares of the quality points are then exact."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatentTables:
+    """`latent`: one table per row of the scale network. `hyper`: quality point * N + channel of the hyper-latent."""
+
+    latent: TableSet
+    hyper: TableSet
+
+
+@dataclass(frozen=True, eq=False)
+class PaperTables:
+    """Tables of the picture's latent and of the depth's."""
+
+    image: LatentTables
+    depth: LatentTables
+
+
+def tables_of(entropy: LatentEntropy) -> LatentTables:
+    """Integer tables from the likelihoods training uses."""
+    scales = scale_of_table(torch.arange(TABLES)).double().numpy()
+    latent = tables_from_histograms(
+        scales, [np.zeros(2 * logistic_limit(float(scale)) + 2, np.int64) for scale in scales]
+    )
+    centers = entropy.z_center.detach().double().cpu().numpy().ravel()
+    spreads = entropy.z_log_scale.detach().double().exp().cpu().numpy().ravel()
+    counts = [
+        counts_from_weights(logistic_mass(HYPER_LIMIT, spread, center))
+        for center, spread in zip(centers, spreads, strict=True)
+    ]
+    return LatentTables(latent, TableSet(np.full(len(counts), HYPER_LIMIT, np.int64), np.concatenate(counts)))
+
+
+def quality_level(quality: float, device: torch.device | str) -> Tensor:
+    """Quality 1 .. 8 as the networks take it. float32 scalar"""
+    return torch.tensor(np.floor(quality * QUALITY_PARTS + 0.5) / QUALITY_PARTS, dtype=torch.float32, device=device)
+
+
+def write_latent(symbols: Symbols, entropy: LatentEntropy, tables: LatentTables, *, level: Tensor) -> bytes:
+    """The string of one latent; tensors of `symbols` have batch size 1."""
+    encoder = SymbolEncoder()
+    z, y, rows = (_integers(part[0]) for part in (symbols.z, symbols.y, symbols.rows))
+    encoder.put(z.ravel(), _hyper_rows(z.shape, level), tables.hyper)
+    for step in range(STEPS):
+        coded = _integers(tile_cells(entropy.cells[step], *y.shape[1:])).astype(bool) & (rows > 0)
+        encoder.put(y[coded], rows[coded], tables.latent)
+    return encoder.finish()
+
+
+def read_latent(
+    payload: bytes, entropy: LatentEntropy, tables: LatentTables, *, level: Tensor, size: tuple[int, int]
+) -> Symbols:
+    """The symbols of a latent of (h, w), the same integers on every device.
+
+    Raises:
+        ArchiveError: the string does not hold them.
+    """
+    device = level.device
+    decoder = SymbolDecoder(payload)
+    z_shape = entropy.hyper_shape(size)
+    z = decoder.get(_hyper_rows(z_shape, level), tables.hyper)
+    z = torch.from_numpy(z.astype(np.float32)).reshape(1, *z_shape).to(device)
+    reader = entropy.row_reader(z, level=level, size=size)
+    y = torch.zeros(1, entropy.cells.shape[1], *size, device=device)
+    rows = torch.zeros_like(y)
+    for step in range(STEPS):
+        step_rows = reader.rows(step, y)
+        coded = step_rows > 0
+        values = decoder.get(_integers(step_rows[coded]), tables.latent)
+        y[coded] = torch.from_numpy(values.astype(np.float32)).to(device)
+        rows = rows + step_rows
+    return Symbols(z, y, rows)
+
+
+def _hyper_rows(shape: tuple[int, ...], level: Tensor) -> np.ndarray:
+    """Table of every hyper-latent symbol, flat; `shape` [N, h, w]."""
+    point = int(np.clip(np.floor(float(level) + 0.5), 1, QUALITIES)) - 1
+    return np.repeat(point * shape[0] + np.arange(shape[0]), shape[1] * shape[2])
+
+
+def _integers(values: Tensor) -> np.ndarray:
+    return values.to(torch.int64).cpu().numpy()
