@@ -10,7 +10,13 @@ from typing import Any
 
 from nerfstudio_mvc.errors import MvcError
 
-CODEC_CLASSES = {"lmvic": "nerfstudio_mvc.codecs.lmvic.codec:LmvicCodec"}
+CODEC_CLASSES = {
+    "av1": "nerfstudio_mvc.codecs.av1.codec:Av1Codec",
+    "lmvic": "nerfstudio_mvc.codecs.lmvic.codec:LmvicCodec",
+}
+CODECS_WITHOUT_WEIGHTS = ("av1",)
+PRESET_CLASSES = {("lmvic", "paper"): "nerfstudio_mvc.codecs.lmvic.paper.codec:PaperCodec"}
+"""(codec, preset of its weights) -> class, where it is not the codec's own."""
 PLANNED_CODECS = ("parahydra",)
 
 
@@ -28,7 +34,8 @@ def codec_class_path(name: str) -> str:
     raise MvcError(f'there is no codec "{name}"; available: {known}')
 
 
-def load_codec_class(name: str) -> type[Any]:
-    """The class of the codec called `name`; imports its module, and with it torch."""
-    module_name, class_name = codec_class_path(name).split(":")
+def load_codec_class(name: str, *, preset: str | None = None) -> type[Any]:
+    """The class of the codec called `name` for weights of `preset`; imports its module, and with it torch."""
+    path = PRESET_CLASSES.get((name, preset)) or codec_class_path(name)
+    module_name, class_name = path.split(":")
     return getattr(import_module(module_name), class_name)

@@ -10,20 +10,19 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
-from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import ROW_STEPS
-from nerfstudio_mvc.codecs.lmvic.image_coding import ImageTables
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import ROW_STEPS, ScaleNetwork
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_STEPS, WEIGHT_STEPS, check_exact
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import WeightsError
+from nerfstudio_mvc.weights.presets import PRESETS, SMALL, Preset, preset_of
 
 FORMAT = "nerfstudio_mvc weights 1"
 FINGERPRINT_DIGITS = 12
@@ -34,10 +33,11 @@ _METADATA_KEY = "nerfstudio_mvc"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A model ready to code with, its tables, and the first 12 hex digits of its file's SHA-256."""
+    """A model ready to code with, tables as its codec takes them, and the first 12 hex digits of its file's SHA-256."""
 
-    model: ImageModel
-    tables: ImageTables
+    preset: Preset
+    model: nn.Module
+    tables: Any
     fingerprint: str
 
 
@@ -45,8 +45,8 @@ def fingerprint_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def pack(model: ImageModel, tables: ImageTables) -> bytes:
-    """A model and its tables as the bytes of a weights file.
+def pack(model: nn.Module, tables: Any) -> bytes:
+    """A model of any preset and its tables as the bytes of a weights file.
 
     Raises:
         WeightsError: an integer layer could leave the range in which float32 is exact.
@@ -56,10 +56,13 @@ def pack(model: ImageModel, tables: ImageTables) -> bytes:
     except ValueError as error:
         raise WeightsError(f"{error}; train on with smaller weights before exporting") from error
     tensors = {_MODEL + name: _stored(name, value) for name, value in model.state_dict().items()}
-    for name, table_set in (("latent", tables.latent), ("hyper", tables.hyper)):
+    preset = preset_of(model)
+    for name, table_set in preset.table_sets(tables).items():
         tensors[f"{_TABLES}{name}.limits"] = torch.from_numpy(table_set.limits.astype(np.int32))
         tensors[f"{_TABLES}{name}.counts"] = torch.from_numpy(table_set.counts.astype(np.int32))
     description = {"format": FORMAT, "codec": "lmvic", "config": asdict(model.config)}
+    if preset is not SMALL:
+        description["preset"] = preset.name
     # One key only: safetensors writes several in random order, and equal models must have equal fingerprints.
     return save_safetensors(tensors, {_METADATA_KEY: json.dumps(description)})
 
@@ -71,19 +74,19 @@ def unpack(content: bytes, *, source: str) -> Checkpoint:
         WeightsError: not a weights file of this version, or damaged.
     """
     try:
-        config = _config(content)
+        preset, config = _preset_and_config(content)
         tensors = load_safetensors(content)
-        model = ImageModel(config)
+        model = preset.make_model(config)
         state = {name[len(_MODEL) :]: value for name, value in tensors.items() if name.startswith(_MODEL)}
         model.load_state_dict({name: _loaded(name, value) for name, value in state.items()})
-        sets = {name: _table_set(tensors, name) for name in ("latent", "hyper")}
+        tables = preset.make_tables(_table_sets(tensors))
     except WeightsError:
         raise
     except Exception as error:
         raise WeightsError(
             f"{source} is no weights file of this version ({error}); install the package again"
         ) from error
-    return Checkpoint(model.eval().requires_grad_(False), ImageTables(**sets), fingerprint_of(content))
+    return Checkpoint(preset, model.eval().requires_grad_(False), tables, fingerprint_of(content))
 
 
 def read(path: Path) -> Checkpoint:
@@ -99,17 +102,20 @@ def read(path: Path) -> Checkpoint:
     return unpack(content, source=str(path))
 
 
-def _config(content: bytes) -> LmvicConfig:
+def _preset_and_config(content: bytes) -> tuple[Preset, Any]:
     length = int.from_bytes(content[:8], "little")
     description = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_METADATA_KEY])
     if description["format"] != FORMAT:
         raise ValueError(f"its format is {description['format']!r}")
+    # Files of the first preset do not name it.
+    preset = PRESETS[description.get("preset", SMALL.name)]
     values = description["config"].items()
-    return LmvicConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in values})
+    config = preset.config(**{key: tuple(value) if isinstance(value, list) else value for key, value in values})
+    return preset, config
 
 
 def _is_integer_layer(name: str) -> bool:
-    return name.startswith("scales.")
+    return "scales" in name.split(".")
 
 
 def _stored(name: str, value: Tensor) -> Tensor:
@@ -131,11 +137,23 @@ def _steps_of(name: str) -> int:
     return ROW_STEPS if name.endswith("base_rows") else _BIAS_STEPS
 
 
-def _largest_added_bias(model: ImageModel) -> int:
+def _largest_added_bias(model: nn.Module) -> int:
     """The quality and step biases and the channels' own rows are added to accumulators outside the layers."""
-    biases = [table.detach().abs().max().item() for table in (model.scales.quality_bias, model.scales.step_bias)]
-    rows = model.scales.base_rows.detach().abs().max().item()
-    return int(max(max(biases) * _BIAS_STEPS, rows * ROW_STEPS)) + 1
+    largest = 0.0
+    for network in model.modules():
+        if isinstance(network, ScaleNetwork):
+            biases = [table.detach().abs().max().item() for table in (network.quality_bias, network.step_bias)]
+            rows = network.base_rows.detach().abs().max().item()
+            largest = max(largest, max(biases) * _BIAS_STEPS, rows * ROW_STEPS)
+    return int(largest) + 1
+
+
+def _table_sets(tensors: dict[str, Tensor]) -> dict[str, TableSet]:
+    suffix = ".limits"
+    names = [
+        name[len(_TABLES) : -len(suffix)] for name in tensors if name.startswith(_TABLES) and name.endswith(suffix)
+    ]
+    return {name: _table_set(tensors, name) for name in names}
 
 
 def _table_set(tensors: dict[str, Tensor], name: str) -> TableSet:

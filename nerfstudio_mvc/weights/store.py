@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerfstudio_mvc.codecs.catalog import load_codec_class
+from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS, codec_class_path, load_codec_class
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.weights.checkpoint import fingerprint_of, read
@@ -54,6 +54,21 @@ def open_codec(
     Raises:
         WeightsError: no such codec, no such weights (see `find_weights`), or a damaged file.
     """
-    make = load_codec_class(name)
+    if name in CODECS_WITHOUT_WEIGHTS:
+        return _open_codec_without_weights(name, weights=weights, fingerprint=fingerprint)
+    codec_class_path(name)
     checkpoint = read(find_weights(name, weights=weights, fingerprint=fingerprint))
+    make = load_codec_class(name, preset=checkpoint.preset.name)
     return make(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, device=device)
+
+
+def _open_codec_without_weights(name: str, *, weights: Path | None, fingerprint: str | None) -> MultiViewCodec:
+    if weights is not None:
+        raise WeightsError(f"codec {name} has no weights: leave out --weights")
+    codec = load_codec_class(name)()
+    if fingerprint not in (None, codec.fingerprint):
+        raise WeightsError(
+            f"the archive was written with {name} profile {fingerprint}, this version knows {codec.fingerprint}: "
+            "update nerfstudio_mvc"
+        )
+    return codec

@@ -1,0 +1,74 @@
+"""What kinds of model a weights file can hold: for each preset its configuration, networks and tables.
+
+Which codec class runs a preset is `codecs.catalog`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.image_coding import ImageTables
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
+from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import LatentTables, PaperTables
+from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
+from nerfstudio_mvc.entropy.tables import TableSet
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One kind of model.
+
+    Attributes:
+        name: as the weights file says it.
+        config: dataclass of its widths; `make_model(config)` builds the networks.
+        table_sets: its tables by the names they are stored under.
+        make_tables: the way back.
+    """
+
+    name: str
+    config: type[Any]
+    make_model: Callable[[Any], nn.Module]
+    table_sets: Callable[[Any], dict[str, TableSet]]
+    make_tables: Callable[[dict[str, TableSet]], Any]
+
+
+def _paper_table_sets(tables: PaperTables) -> dict[str, TableSet]:
+    return {
+        "image.latent": tables.image.latent,
+        "image.hyper": tables.image.hyper,
+        "depth.latent": tables.depth.latent,
+        "depth.hyper": tables.depth.hyper,
+    }
+
+
+def _paper_tables(sets: dict[str, TableSet]) -> PaperTables:
+    image, depth = (LatentTables(sets[f"{part}.latent"], sets[f"{part}.hyper"]) for part in ("image", "depth"))
+    return PaperTables(image, depth)
+
+
+SMALL = Preset(
+    name="small",
+    config=LmvicConfig,
+    make_model=ImageModel,
+    table_sets=lambda tables: {"latent": tables.latent, "hyper": tables.hyper},
+    make_tables=lambda sets: ImageTables(sets["latent"], sets["hyper"]),
+)
+PAPER = Preset(
+    name="paper",
+    config=PaperConfig,
+    make_model=PaperModel,
+    table_sets=_paper_table_sets,
+    make_tables=_paper_tables,
+)
+PRESETS = {preset.name: preset for preset in (SMALL, PAPER)}
+
+
+def preset_of(model: nn.Module) -> Preset:
+    """The preset a model was made from, told by its configuration."""
+    return next(preset for preset in PRESETS.values() if isinstance(model.config, preset.config))
