@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help env env-nerfstudio demo test lint bench
+.PHONY: help env env-nerfstudio demo test lint bench bench-alignment bench-prior
 VENV := .venv
 CAPTURES ?= examples/data/nerfstudio
 BIN := $(VENV)/bin
@@ -26,3 +26,9 @@ lint: env ## ruff: style and formatting
 
 bench: env ## rate and quality of this codec on CAPTURES, beside JPEG, WebP and AVIF
 	@$(BIN)/ns-mvc-eval --data $(CAPTURES)
+
+bench-alignment: env ## how well neighbours predict views of CAPTURES: by homography, blocks, flow, sparse points, ours
+	@$(BIN)/python -m nerfstudio_mvc.cli.alignment --data $(CAPTURES)
+
+bench-prior: env ## seconds of the depth prior of CAPTURES, and of estimating their cameras
+	@$(BIN)/python -m nerfstudio_mvc.cli.prior_timing --data $(CAPTURES)

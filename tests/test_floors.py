@@ -46,7 +46,22 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"weights", "codecs", "splatting", "archive", "geometry", "quality", "capture", "colmap_io", "coded", "errors"},
         {"torch", "PIL"},
     ),
-    "benchmarking": ({"pipeline", "video", "quality", "capture", "archive", "errors"}, {"PIL", "matplotlib"}),
+    "benchmarking": (
+        {
+            "pipeline",
+            "weights",
+            "codecs",
+            "splatting",
+            "geometry",
+            "video",
+            "quality",
+            "capture",
+            "archive",
+            "colmap_io",
+            "errors",
+        },
+        {"PIL", "matplotlib", "torch", "cv2"},
+    ),
     "cli": (
         {"benchmarking", "pipeline", "training", "splatting", "archive", "capture", "geometry", "quality", "errors"},
         {"rich", "tyro", "PIL"},
@@ -62,6 +77,7 @@ ONLY_IN = {
     "pycolmap": {"colmap_io/mapping.py"},
     "gsplat": {"nerfstudio_mvc/splatting/gsplat_backend.py"},
     "constriction": {"nerfstudio_mvc/entropy/range_coder.py"},
+    "cv2": {"nerfstudio_mvc/benchmarking/image_aligners.py"},
 }
 TORCH_ONLY_IN = {
     "quality": {"nerfstudio_mvc/quality/ms_ssim.py"},

@@ -1,0 +1,317 @@
+"""How well a neighbour predicts a view once it is aligned, by different means: the papers' Table 3, on any capture.
+
+Every view but the first is predicted from the nearest one coded before it, photographs as they are (not decoded).
+Aligners that look at two photographs alone are in `image_aligners`; those through depth are here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+from nerfstudio_mvc.benchmarking.image_aligners import (
+    Aligned,
+    Aligner,
+    by_blocks,
+    by_dense_flow,
+    by_homography,
+    not_aligned,
+)
+from nerfstudio_mvc.capture.image_files import read_image
+from nerfstudio_mvc.capture.view_order import coding_order, nearest_coded
+from nerfstudio_mvc.capture.views import Capture, View
+from nerfstudio_mvc.codecs.interface import SourceView
+from nerfstudio_mvc.codecs.lmvic.depth_coding import encode_depth
+from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
+from nerfstudio_mvc.errors import CaptureError
+from nerfstudio_mvc.geometry.cameras import resize_view
+from nerfstudio_mvc.geometry.flow import flow_to_reference
+from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
+from nerfstudio_mvc.quality.ms_ssim import SMALLEST_SIDE, ms_ssim
+from nerfstudio_mvc.quality.psnr import psnr_db
+from nerfstudio_mvc.splatting.depth_map import DepthMap
+from nerfstudio_mvc.splatting.prior import Effort, estimate_depth
+from nerfstudio_mvc.weights.store import open_codec
+
+if TYPE_CHECKING:
+    from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
+
+OURS, OURS_TWO = "ours", "ours, two references"
+METHODS = {
+    "none": "the reference as it is",
+    "homography": "SIFT matches and RANSAC (OpenCV); sees the view it predicts",
+    "blocks": "16 x 16 block matching to a quarter pixel; sees the view it predicts",
+    "flow": "dense inverse search (OpenCV DIS, medium); sees the view it predicts",
+    "sparse": "depth interpolated between sparse points, not coded",
+    "gaussians": "median depth of 3D Gaussians, not coded",
+    OURS: "depth of 3D Gaussians, chosen for prediction and coded",
+    OURS_TWO: "the same with two references, blended as the codec does",
+}
+IMAGE_ALIGNERS: dict[str, Aligner] = {
+    "none": not_aligned,
+    "homography": by_homography,
+    "blocks": by_blocks,
+    "flow": by_dense_flow,
+}
+CODED_FROM = {OURS: 1, OURS_TWO: 2}  # references
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """A method on the views of a capture at one size; all but counts are means over the predicted views.
+
+    Attributes:
+        psnr_db, ms_ssim: of the whole prediction, what the reference does not show filled as the method can.
+        masked_psnr_db, masked_ms_ssim: the same where the depth of `OURS` says that the reference shows the pixel;
+            for MS-SSIM the rest is taken from the view itself. The mask is the same for all methods.
+        coverage: share of the pixels that the method says the reference shows.
+        side_bpp: bits per pixel a decoder would need beside the reference; None where that is not measured.
+        elapsed_s: seconds per view, without the prior.
+        prior_s: seconds of the prior for the whole capture; 0 without one.
+    """
+
+    method: str
+    psnr_db: float
+    masked_psnr_db: float
+    ms_ssim: float | None
+    masked_ms_ssim: float | None
+    coverage: float
+    side_bpp: float | None
+    elapsed_s: float
+    prior_s: float
+
+
+@dataclass(frozen=True)
+class AlignmentResult:
+    """A capture at one size.
+
+    Attributes:
+        capture: name of its folder.
+        long_side: of the photographs as they were measured, pixels.
+        capture_views: in the capture.
+        views: predicted views.
+        median_shift: length of the flow to the reference, median over pixels and mean over views, as a share of the
+            longer side: how wide the baselines are.
+        masked: share of the pixels inside the mask.
+        methods: in the order of `METHODS`.
+    """
+
+    capture: str
+    long_side: int
+    capture_views: int
+    views: int
+    median_shift: float
+    masked: float
+    methods: tuple[MethodResult, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Prior:
+    """Depth of all views, and the seconds it took."""
+
+    maps: Sequence[DepthMap | None]
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    psnr_db: float
+    masked_psnr_db: float
+    ms_ssim: float | None
+    masked_ms_ssim: float | None
+    coverage: float
+    side_bpp: float | None
+    elapsed_s: float
+
+
+class AlignmentBenchmark:
+    """Measures alignment on one capture; its priors are found once.
+
+    Args:
+        capture: with photographs on this machine.
+        methods: names from `METHODS`; `OURS` is always measured, as it makes the mask.
+        effort: of fitting Gaussians.
+        view_limit: only so many views are predicted; None takes all.
+
+    Raises:
+        CaptureError: a photograph cannot be read, there are fewer than two views, or views without depth.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        *,
+        methods: Sequence[str] = tuple(METHODS),
+        effort: Effort = "default",
+        view_limit: int | None = None,
+        on_event: OnEvent = ignore_event,
+    ) -> None:
+        self._capture = capture
+        self._name = "capture" if capture.root is None else capture.root.resolve().name
+        self._on_event = on_event
+        self._methods = tuple(name for name in METHODS if name in {*methods, OURS})
+        if len(capture.views) < 2:
+            raise CaptureError(f"{self._name}: one view alone cannot be predicted; give a capture of two or more")
+        self._order = coding_order(capture.views)
+        if view_limit is not None:
+            self._order = self._order[: view_limit + 1]
+        self._priors = {"gaussians": self._prior("auto", effort)}
+        if "sparse" in self._methods:
+            self._priors["sparse"] = self._prior("sparse", effort)
+        if not all(self._priors["gaussians"].maps[position] is not None for position in self._order):
+            raise CaptureError(f"{self._name}: views without depth; give a capture whose sparse points all views see")
+
+    def measure(self, long_side: int) -> AlignmentResult:
+        """Measure with photographs reduced to `long_side` pixels; smaller ones stay as they are."""
+        sources = [self._source(self._capture, position, long_side) for position in self._order]
+        ours = {name: _CodedChain(CODED_FROM[name]) for name in self._methods if name in CODED_FROM}
+        measured: dict[str, list[_Measured]] = {name: [] for name in self._methods}
+        shifts, masks = [], []
+        for index, source in enumerate(sources):
+            coded = {name: chain.predict(source) for name, chain in ours.items()}
+            if index == 0:
+                continue
+            nearest = nearest_coded(source.view, [other.view for other in sources[:index]], count=1)[0]
+            mask = coded[OURS][0].valid
+            masks.append(float(mask.mean()))
+            shifts.append(_median_shift(source, sources[nearest]))
+            for name in self._methods:
+                aligned, elapsed_s = coded.get(name) or self._align(name, source, sources[nearest])
+                measured[name].append(_measure(source.pixels, aligned, mask, elapsed_s))
+            self._on_event(StepProgress(f"{self._name} at {long_side} px", index, len(sources) - 1))
+        size = max(source.view.width for source in sources), max(source.view.height for source in sources)
+        return AlignmentResult(
+            capture=self._name,
+            long_side=max(size),
+            capture_views=len(self._capture.views),
+            views=len(sources) - 1,
+            median_shift=float(np.mean(shifts)),
+            masked=float(np.mean(masks)),
+            methods=tuple(self._summary(name, measured[name]) for name in self._methods),
+        )
+
+    def _prior(self, method: str, effort: Effort) -> _Prior:
+        started = time.monotonic()
+        prior = estimate_depth(
+            self._capture,
+            method=method,
+            effort=effort,
+            on_progress=lambda stage, done, total: self._on_event(
+                StepProgress(f"{self._name}: {method} {stage}", done, total)
+            ),
+        )
+        return _Prior(prior.maps, time.monotonic() - started)
+
+    def _source(self, capture: Capture, position: int, long_side: int) -> SourceView:
+        view = capture.views[position]
+        scale = min(1.0, long_side / max(view.width, view.height))
+        width, height = max(1, round(view.width * scale)), max(1, round(view.height * scale))
+        small = replace(resize_view(view, width=width, height=height), view_idx=position)
+        pixels = Image.fromarray(read_image(view.image_path).pixels).resize((width, height), Image.Resampling.BOX)
+        depth_map = self._priors["gaussians"].maps[position]
+        return SourceView(small, np.array(pixels), depth_map.depth, depth_map.valid)
+
+    def _align(self, name: str, source: SourceView, reference: SourceView) -> tuple[Aligned, float]:
+        started = time.monotonic()
+        if name in IMAGE_ALIGNERS:
+            aligned = IMAGE_ALIGNERS[name](source.pixels, reference.pixels)
+        else:
+            maps = self._priors[name].maps
+            depth, reference_depth = maps[source.view.view_idx], maps[reference.view.view_idx]
+            aligned = not_aligned(source.pixels, reference.pixels) if depth is None else None
+            if aligned is None:
+                state = _state(reference, None if reference_depth is None else torch.from_numpy(reference_depth.depth))
+                aligned = _warped(source.view, torch.from_numpy(depth.depth), [state], side_bits=None)
+        return aligned, time.monotonic() - started
+
+    def _summary(self, name: str, measured: Sequence[_Measured]) -> MethodResult:
+        prior = self._priors.get("gaussians" if name in CODED_FROM else name)
+
+        def mean(attribute: str) -> float | None:
+            values = [getattr(one, attribute) for one in measured]
+            return None if None in values else float(np.mean(values))
+
+        return MethodResult(
+            method=name,
+            psnr_db=mean("psnr_db"),
+            masked_psnr_db=mean("masked_psnr_db"),
+            ms_ssim=mean("ms_ssim"),
+            masked_ms_ssim=mean("masked_ms_ssim"),
+            coverage=mean("coverage"),
+            side_bpp=mean("side_bpp"),
+            elapsed_s=mean("elapsed_s"),
+            prior_s=0.0 if prior is None else prior.elapsed_s,
+        )
+
+
+class _CodedChain:
+    """Views one after the other, each through the depth the encoder would code for it."""
+
+    def __init__(self, references: int) -> None:
+        self._references = references
+        self._codec: LmvicCodec = open_codec("lmvic")
+        self._coded: list[DecodedView] = []
+
+    def predict(self, source: SourceView) -> tuple[Aligned, float]:
+        """The prediction of the next view (of the first: nothing, all invalid), and the seconds it took."""
+        started = time.monotonic()
+        nearest = nearest_coded(source.view, [state.view for state in self._coded], count=self._references)
+        references = [self._coded[position] for position in nearest]
+        tables = self._codec.tables.latent
+        coded = depth_for_prediction(source, references, tables=tables)
+        depth = torch.from_numpy(coded.depth())
+        aligned = _warped(
+            source.view, depth, references, side_bits=8.0 * len(encode_depth(coded, tables)), codec=self._codec
+        )
+        self._coded.append(_state(source, depth))
+        return aligned, time.monotonic() - started
+
+
+def _state(source: SourceView, depth: torch.Tensor | None) -> DecodedView:
+    return DecodedView(source.view, to_picture(source.pixels, "cpu"), depth)
+
+
+@torch.no_grad()
+def _warped(
+    view: View,
+    depth: torch.Tensor,
+    references: Sequence[DecodedView],
+    *,
+    side_bits: float | None,
+    codec: LmvicCodec | None = None,
+) -> Aligned:
+    model = None if codec is None else codec.model  # only asked where there are two references
+    found = reference_picture(model, view, depth, references) if references else None
+    if found is None:
+        size = view.height, view.width
+        return Aligned(np.full((*size, 3), 128, np.uint8), np.zeros(size, bool), side_bits)
+    return Aligned(to_pixels(found.picture.clamp(0, 1)), found.valid[0, 0].numpy() > 0.5, side_bits)
+
+
+def _measure(original: np.ndarray, aligned: Aligned, mask: np.ndarray, elapsed_s: float) -> _Measured:
+    inside = np.where(mask[..., None], aligned.pixels, original)
+    large_enough = min(mask.shape) >= SMALLEST_SIDE
+    return _Measured(
+        psnr_db=psnr_db(original, aligned.pixels),
+        masked_psnr_db=psnr_db(original[mask][None], aligned.pixels[mask][None]) if mask.any() else float("nan"),
+        ms_ssim=ms_ssim(original, aligned.pixels) if large_enough else None,
+        masked_ms_ssim=ms_ssim(original, inside) if large_enough else None,
+        coverage=float(aligned.valid.mean()),
+        side_bpp=None if aligned.side_bits is None else aligned.side_bits / mask.size,
+        elapsed_s=elapsed_s,
+    )
+
+
+def _median_shift(source: SourceView, reference: SourceView) -> float:
+    """As a share of the longer side; 0 where the reference shows nothing."""
+    field = flow_to_reference(torch.from_numpy(source.depth), current=source.view, reference=reference.view)
+    if not bool(field.valid.any()):
+        return 0.0
+    return float(field.flow.norm(dim=0)[field.valid].median()) / max(field.valid.shape)
