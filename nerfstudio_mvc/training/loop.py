@@ -22,7 +22,7 @@ from torch import Tensor
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
-from nerfstudio_mvc.training.objective import decoded_look, random_quality, rate_distortion
+from nerfstudio_mvc.training.objective import DecodedLook, random_quality, rate_distortion
 from nerfstudio_mvc.training.pictures import Pictures
 from nerfstudio_mvc.training.warped_views import WarpedViews
 
@@ -65,6 +65,7 @@ class Trainer:
     def __init__(self, model: ImageModel, pictures: Pictures, warped: WarpedViews | None, recipe: Recipe) -> None:
         self.model = model.to(memory_format=torch.channels_last).train()
         self.pictures, self.warped, self.recipe = pictures, warped, recipe
+        self.look = DecodedLook(self.model)
         self.optimizer = torch.optim.Adam(
             [
                 {"params": [p for name, p in model.named_parameters() if part_of(name) == part], "share": share}
@@ -156,10 +157,7 @@ class Trainer:
 
     def reference(self, warped: Tensor, valid: Tensor, quality: Tensor, *, single_only: bool) -> Reference:
         """What predicts a view: its warped neighbours [2, B, 3, H, W] as if decoded, blended, holes filled."""
-        looks = [
-            decoded_look(self.model, fill_batch(picture, mask), quality)
-            for picture, mask in zip(warped, valid, strict=True)
-        ]
+        looks = [self.look(fill_batch(picture, mask), quality) for picture, mask in zip(warped, valid, strict=True)]
         first, second = (Reference(look, mask) for look, mask in zip(looks, valid, strict=True))
         blended = first if single_only else self.model.blend(first, second)
         return Reference(fill_batch(blended.picture, blended.valid), blended.valid)

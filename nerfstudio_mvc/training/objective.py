@@ -9,8 +9,11 @@ from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference, quality_weights
+from nerfstudio_mvc.layers.block_transform import BlockTransform
 
 PEAK_SQUARED = 255.0**2
+# Quantiser step (0..1 pixels) times sqrt(rd_lambda) at which rounded DCT coefficients lose as much as the codec does.
+LOOK_STEP = 0.019
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,23 @@ def rate_distortion(model: ImageModel, x: Tensor, reference: Reference | None, q
     return RateDistortion((bpp + weight * mse) / (1 + 1.7 * weight.sqrt()), bpp, mse)
 
 
-def decoded_look(model: ImageModel, picture: Tensor, quality: Tensor) -> Tensor:
-    """`picture` as a neighbour coded at `quality` would look, cheaply: through the rounded linear transform.
+class DecodedLook:
+    """A picture as a neighbour coded at a quality would look, cheaply: a fixed DCT whose coefficients are rounded.
 
-    Training on flawless references would teach the codec to trust what it will never get.
+    Training on flawless references would teach the codec to trust what it will never get. The transform is not the
+    model's own: that one is half of a pair with the learned corrections and on its own no longer gives a picture back.
     """
-    with torch.no_grad():
-        gain = model.gain(quality)
-        rounded = torch.round(model.transform.analyse(picture - 0.5) * gain * 0.9)
-        return (model.transform.synthesise(rounded / (0.9 * gain)) + 0.5).clamp(0, 1)
+
+    def __init__(self, model: ImageModel) -> None:
+        self.transform = BlockTransform(model.config.luma, model.config.chroma).requires_grad_(False)
+        self.model = model
+
+    @torch.no_grad()
+    def __call__(self, picture: Tensor, quality: Tensor) -> Tensor:
+        """[B, 3, H, W], 0..1, H and W multiples of 16 -> the same."""
+        step = LOOK_STEP / rd_lambda_at(self.model, quality).sqrt()
+        rounded = torch.round(self.transform.analyse(picture - 0.5) / step)
+        return (self.transform.synthesise(rounded * step) + 0.5).clamp(0, 1)
 
 
 def random_quality(rng) -> float:

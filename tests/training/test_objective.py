@@ -1,0 +1,36 @@
+"""What training pretends a neighbour looks like."""
+
+import numpy as np
+import pytest
+import torch
+
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.training.objective import DecodedLook
+
+
+def photograph() -> torch.Tensor:
+    rng = np.random.default_rng(3)
+    smooth = rng.normal(0, 6, (128, 128)).cumsum(0).cumsum(1) / 400 + 0.5
+    grey = torch.from_numpy(smooth + rng.normal(0, 0.02, smooth.shape)).float().clamp(0.1, 0.9)
+    return grey.repeat(1, 3, 1, 1)
+
+
+def psnr_of_look(model: ImageModel, quality: float) -> float:
+    picture = photograph()
+    look = DecodedLook(model)(picture, torch.tensor(quality))
+    return -10 * float(torch.log10((look - picture).pow(2).mean()))
+
+
+def test_a_better_quality_looks_better():
+    model = ImageModel()
+    assert psnr_of_look(model, 1) + 3 < psnr_of_look(model, 4) < psnr_of_look(model, 8) - 3
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_the_look_does_not_depend_on_what_the_transform_has_learned(factor):
+    """The model's linear transforms alone do not give a picture back; references made with them misled training."""
+    model, other = ImageModel(), ImageModel()
+    with torch.no_grad():
+        other.transform.analysis.mul_(factor)
+        other.log_gain.add_(0.7)
+    assert psnr_of_look(other, 5) == psnr_of_look(model, 5)
