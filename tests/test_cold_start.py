@@ -11,7 +11,7 @@ from raw_codec import RawCodec
 from small_captures import write_nerfstudio_capture
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "numba", "scipy", "pycolmap", "compressai", "nerfstudio")
+HEAVY = ("torch", "numba", "scipy", "pycolmap", "compressai", "nerfstudio", "rich")
 COMMANDS = sorted(
     path.stem for path in (ROOT / "nerfstudio_mvc" / "cli").glob("*.py") if "\ndef main()" in path.read_text()
 )

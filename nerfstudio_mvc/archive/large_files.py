@@ -45,13 +45,18 @@ def write_large_file(archive: zipfile.ZipFile, root: Path, path: str, *, file_id
     return IndexLine(KIND_LARGE_FILE, path, size, digest.digest(), RECIPE_PLAIN, varint(file_idx))
 
 
+def entry_of(line: IndexLine, *, what: str) -> str:
+    """Name of the ZIP entry that holds the file of an index line; `what` names the archive in messages."""
+    return layout.large_file_entry(FieldReader(line.fields, what=what).varint(limit=1 << 32))
+
+
 def read_large_file(container: Container, line: IndexLine) -> bytes:
     """The file of an index line, checked against its size and SHA-256.
 
     Raises:
         ArchiveError: damaged.
     """
-    name = layout.large_file_entry(FieldReader(line.fields, what=str(container.path)).varint(limit=1 << 32))
+    name = entry_of(line, what=str(container.path))
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=layout.LZMA_MEMORY_LIMIT)
     pieces, size, digest = [], 0, sha256()
     try:

@@ -50,20 +50,21 @@ class PlaneWriter:
 
 
 class PlaneReader:
-    """Hands out the bytes of each plane from its front.
+    """Hands out the bytes of each plane from its front; a plane is unpacked when it is first asked for.
 
     Args:
         data: from `PlaneWriter.compressed`.
         what: names the entry in messages.
 
     Raises:
-        ArchiveError: the table or a stream is damaged, or unpacks to more than `layout` allows.
+        ArchiveError: the table is damaged, or declares more than `layout` allows.
     """
 
     def __init__(self, data: bytes, *, what: str) -> None:
         reader = FieldReader(data, what=what)
         self._what = what
         self._planes: dict[int, bytes] = {}
+        self._packed: dict[int, tuple[int, int, bytes]] = {}
         self._positions: dict[int, int] = {}
         budget = layout.MAX_PLANE_BYTES
         table = []
@@ -74,9 +75,9 @@ class PlaneReader:
             budget -= raw_bytes
             table.append((plane, method, raw_bytes, reader.varint(limit=reader.remaining)))
         for plane, method, raw_bytes, packed_bytes in table:
-            if plane in self._planes:
+            if plane in self._packed:
                 raise reader.damaged(f"plane {plane} stands there twice")
-            self._planes[plane] = decompress(reader.take(packed_bytes), method=method, raw_bytes=raw_bytes, what=what)
+            self._packed[plane] = (method, raw_bytes, reader.take(packed_bytes))
         reader.finish()
 
     @classmethod
@@ -90,6 +91,14 @@ class PlaneReader:
         return reader
 
     def take(self, plane: int, count: int) -> bytes:
+        """The next `count` bytes of a plane.
+
+        Raises:
+            ArchiveError: the plane is damaged or shorter.
+        """
+        if plane in self._packed:
+            method, raw_bytes, packed = self._packed.pop(plane)
+            self._planes[plane] = decompress(packed, method=method, raw_bytes=raw_bytes, what=self._what)
         position = self._positions.get(plane, 0)
         data = self._planes.get(plane, b"")[position : position + count]
         if count < 0 or len(data) != count:

@@ -5,6 +5,7 @@ It returns named byte strings and views; decoding them is the codec's business, 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from nerfstudio_mvc.archive.camera_table import decode_cameras, views_of_table
 from nerfstudio_mvc.archive.container import Container
 from nerfstudio_mvc.archive.group_entry import PREFIX, GroupHeader, cut_strings, decode_header, header_length
 from nerfstudio_mvc.archive.image_metadata import read_metadata
-from nerfstudio_mvc.archive.large_files import read_large_file
+from nerfstudio_mvc.archive.large_files import entry_of, read_large_file
 from nerfstudio_mvc.archive.manifest import Manifest, decode_manifest
 from nerfstudio_mvc.archive.packing import KIND_FILE, KIND_LARGE_FILE, PackReader
 from nerfstudio_mvc.capture.views import View
@@ -150,8 +151,24 @@ class ArchiveReader:
             if line.kind == KIND_LARGE_FILE:
                 yield line.path, read_large_file(self.container, line)
 
+    def check_attachments(self) -> int:
+        """Hold the stored bytes of the attached files against their CRC-32; only their index is unpacked.
+
+        Returns:
+            How many files there are.
+
+        Raises:
+            ArchiveError: damaged, or the index disagrees with the manifest or the entries.
+        """
+        pack = self._pack()
+        lines = () if pack is None else pack.lines
+        for line in lines:
+            if line.kind == KIND_LARGE_FILE:
+                deque(self.container.chunks(entry_of(line, what=str(self.path))), maxlen=0)
+        return sum(line.kind in (KIND_FILE, KIND_LARGE_FILE) for line in lines)
+
     def attachment_sizes(self) -> dict[str, int]:
-        """Bytes of every attached file as it was on disk, by path; the pack is unpacked for it.
+        """Bytes of every attached file as it was on disk, by path; only their index is unpacked.
 
         Raises:
             ArchiveError: the pack is damaged.

@@ -272,7 +272,7 @@ class ArchiveWriter:
 
     def _verified(self, assembled: Path) -> VerifyReport:
         try:
-            report = verify(assembled)
+            report = verify(assembled, unpack=True)
         except ArchiveError as error:
             raise OutputError(f"{self.path}: what was written does not read back ({error})") from error
         if not report.ok:

@@ -6,10 +6,8 @@ What the numbers mean is said by the classes of `capture_benchmark`.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import json
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureResult, PeerResult
 from nerfstudio_mvc.benchmarking.text_files import replace_file
 from nerfstudio_mvc.errors import OutputError
+from nerfstudio_mvc.pipeline.json_values import json_values
 
 CSV_NAME, MARKDOWN_NAME, JSON_NAME = "rate_quality.csv", "rate_quality.md", "rate_quality.json"
 CSV_COLUMNS: tuple[str, ...] = (
@@ -53,21 +52,10 @@ def write_results(output_dir: Path, results: Sequence[CaptureResult], settings: 
     Raises:
         OutputError: the folder or a file cannot be written.
     """
-    document = {"settings": settings, "captures": [_plain(result) for result in results]}
+    document = {"settings": settings, "captures": [json_values(result) for result in results]}
     replace_file(output_dir / CSV_NAME, _csv_text(results))
     replace_file(output_dir / MARKDOWN_NAME, _markdown_text(results))
     replace_file(output_dir / JSON_NAME, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    # JSON has no infinity.
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _markdown_text(results: Sequence[CaptureResult]) -> str:

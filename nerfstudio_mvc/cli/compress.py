@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nerfstudio_mvc.cli.console import format_bytes, format_saving, format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.flags import DepthChoice, DeviceChoice, EffortChoice, OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 if TYPE_CHECKING:
@@ -27,21 +28,21 @@ class Compress:
     """1 (smallest file) to 8 (best photographs)."""
     group_size: int = 16
     """About how many views are coded together; a group decodes without the others."""
-    depth: Literal["auto", "gaussians", "sparse", "none"] = "auto"
+    depth: DepthChoice = "auto"
     """Where depth comes from: fitted 3D Gaussians, the sparse points, or nowhere; auto takes the best possible."""
-    depth_effort: Literal["fast", "default", "high"] = "default"
+    depth_effort: EffortChoice = "default"
     """How long fitting 3D Gaussians may take."""
-    gaussians: Path | None = None
+    gaussians: OptionalPath = None
     """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
     attachments: Literal["lean", "all", "none"] = "lean"
     """Other files carried along, restored byte for byte: all but what can be made again, all, or none."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceChoice = "auto"
     """Where the networks run."""
     resume: bool = False
     """Go on with what a stopped run with the same data and settings has left."""
     force: bool = False
     """Replace the output file when it exists."""
-    weights: Path | None = None
+    weights: OptionalPath = None
     """A weights file to use instead of the one that ships with the package."""
     json: bool = False
     """Print the result as JSON."""

@@ -1,26 +1,19 @@
-"""What the commands print: numbers with units, tables on stdout, progress on stderr.
+"""What the commands print on stdout: numbers with units, tables, JSON. Progress on stderr is `progress_view.py`'s.
 
-Nothing here knows what the numbers mean; no torch.
+Nothing here knows what the numbers mean; nothing heavy is imported, rich neither.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+from unicodedata import combining, east_asian_width
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from nerfstudio_mvc.pipeline.json_values import json_values
 
-
-def progress_console() -> Console:
-    """For everything else: stderr."""
-    return Console(stderr=True, highlight=False)
+COLUMN_GAP = "  "
 
 
 def format_bytes(count: float) -> str:
@@ -60,41 +53,36 @@ def format_sizes(sizes: Sequence[tuple[int, int]], limit: int = 3) -> str:
 
 
 def print_table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), right: Sequence[int] = ()) -> None:
-    """Print rows of text to stdout, columns aligned.
+    """Print rows of text to stdout, columns aligned; what a terminal would not print is escaped.
 
     Args:
         rows: cells; all rows equally long.
         header: of the columns; none when empty.
         right: columns aligned to the right.
     """
-    columns = len(header) or len(rows[0])
-    table = Table(box=None, show_header=bool(header), pad_edge=False, header_style="bold")
-    for column in range(columns):
-        table.add_column(
-            header[column] if header else "", justify="right" if column in right else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    # Wide where stdout is not a terminal, so that names are not folded in a file or a pipe.
-    console = Console(width=None if sys.stdout.isatty() else 240, highlight=False)
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        print(line.rstrip())
+    lines = [[_printable(cell) for cell in row] for row in ([header, *rows] if header else rows)]
+    widths = [max(map(_columns, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = []
+        for column, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            padding = " " * (width - _columns(cell))
+            cells.append(padding + cell if column in right else cell + padding)
+        print(COLUMN_GAP.join(cells).rstrip())
 
 
 def print_json(value: Any) -> None:
     """Print dataclasses, paths and plain values to stdout as one JSON document; infinite numbers become null."""
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    ascii_only = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
+    print(json.dumps(json_values(value), indent=2, ensure_ascii=ascii_only))
 
 
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None  # JSON has no infinity
-    return str(value) if isinstance(value, Path) else value
+def _printable(text: str) -> str:
+    # Names of files come from anywhere; an escape sequence in one must not reach the terminal.
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _columns(text: str) -> int:
+    """Columns of a terminal that a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from nerfstudio_mvc.cli.console import format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalPath
 from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
 
 
@@ -22,13 +23,13 @@ class Decompress:
     """Restore only these photographs and no other file; whole names (images/a.jpg) or their last part."""
     image_format: Literal["keep", "png", "jpg"] = "keep"
     """keep the names, JPEG again at quality 95; or png, which loses nothing; or jpg."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceChoice = "auto"
     """Where the networks run."""
     skip_damaged: bool = False
     """Restore what is whole of a damaged archive. The exit code is 1 when views were lost."""
     force: bool = False
     """Write into an existing folder; files of the same name are replaced, others stay."""
-    weights: Path | None = None
+    weights: OptionalPath = None
     """A weights file to use instead of the one that ships with the package."""
     json: bool = False
     """Print the result as JSON."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from nerfstudio_mvc.cli.console import format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.flags import DeviceChoice, EffortChoice, OptionalPath
 from nerfstudio_mvc.cli.main import run_command
 
 
@@ -20,13 +21,13 @@ class Depth:
     """The folder to make: depths/, previews/ and a transforms.json that names them. It appears when it is complete."""
     method: Literal["auto", "gaussians", "sparse"] = "auto"
     """Fitted 3D Gaussians, the sparse points, or the best possible."""
-    gaussians: Path | None = None
+    gaussians: OptionalPath = None
     """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
-    depth_effort: Literal["fast", "default", "high"] = "default"
+    depth_effort: EffortChoice = "default"
     """How long fitting may take."""
     format: Literal["npy", "png"] = "npy"
     """npy: float, in nerfstudio's default unit of 0.001; png: 16 bit, in a unit that is printed."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceChoice = "auto"
     """Where Gaussians are fitted."""
     force: bool = False
     """Write into an existing folder; files of the same name are replaced, others stay."""

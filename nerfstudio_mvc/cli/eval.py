@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.flags import DepthChoice, DeviceChoice, EffortChoice, OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 if TYPE_CHECKING:
@@ -36,21 +37,21 @@ class Eval:
     """Codecs to compare with; give the flag alone for none."""
     avif_speed: int = 4
     """0 (smallest files) to 10 (fastest); 6 is several times as fast as 4 and takes a few per cent more bytes."""
-    peer_points: Path | None = None
+    peer_points: OptionalPath = None
     """A JSON file that keeps what the peers were measured at; a second run then has little to code with them."""
     codec: Literal["lmvic", "parahydra"] = "lmvic"
     """Codec of the archives that are made."""
     group_size: int = 16
     """About how many views are coded together in the archives that are made."""
-    depth: Literal["auto", "gaussians", "sparse", "none"] = "auto"
+    depth: DepthChoice = "auto"
     """Where depth comes from in the archives that are made."""
-    depth_effort: Literal["fast", "default", "high"] = "default"
+    depth_effort: EffortChoice = "default"
     """How long fitting 3D Gaussians may take."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceChoice = "auto"
     """Where the networks run."""
-    weights: Path | None = None
+    weights: OptionalPath = None
     """A weights file to use instead of the one that ships with the package."""
-    output_dir: Path | None = None
+    output_dir: OptionalPath = None
     """Also write rate_quality.csv, .md and .json there, anew after every archive."""
     force: bool = False
     """Replace result files that exist."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
 from nerfstudio_mvc.cli.console import format_bytes, format_count, format_saving, format_sizes, print_json, print_table
 from nerfstudio_mvc.cli.main import run_command
+
+if TYPE_CHECKING:
+    from nerfstudio_mvc.archive.summary import ArchiveSummary
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class Info:
 
     def run(self) -> int:
         """Do it."""
+        # NumPy arrives only now: --help has answered already.
+        from nerfstudio_mvc.archive.summary import summarize
+
         summary = summarize(self.archive)
         if self.json:
             print_json(summary.to_json())

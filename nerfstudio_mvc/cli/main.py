@@ -42,6 +42,8 @@ def run_command(command_type: type[AnyCommand], prog: str, argv: Sequence[str] |
         prog: name of the command.
         argv: the words after the name; those of this process when None.
     """
+    # A name that the terminal's encoding lacks is shown escaped, not a reason to fail.
+    sys.stdout.reconfigure(errors="backslashreplace")
     # Terminated like interrupted: partial files are removed on the way out.
     signal.signal(signal.SIGTERM, _raise_interrupt)
     command = tyro.cli(command_type, prog=prog, args=argv, config=(tyro.conf.FlagCreatePairsOff,))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from nerfstudio_mvc.cli.console import format_bytes, format_count, format_saving, format_sizes, progress_console
+from nerfstudio_mvc.cli.console import format_bytes, format_count, format_saving, format_sizes
 from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Planned, StepProgress, ViewDone, Warned
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -25,7 +26,7 @@ class ProgressView:
 
     def __init__(self, verb: str) -> None:
         self._verb = verb
-        self._console = progress_console()
+        self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

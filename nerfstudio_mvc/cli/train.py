@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.flags import OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Train:
     """Side of the square crops, a multiple of 64."""
     depth: Literal["sparse", "gaussians", "auto"] = "sparse"
     """Where the depth that warps the neighbours comes from."""
-    start_from: Path | None = None
+    start_from: OptionalPath = None
     """Float weights that a new run starts from (float_weights.safetensors of another run)."""
     threads: int | None = None
     """CPU threads; all when not given."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from nerfstudio_mvc.archive.integrity import verify
 from nerfstudio_mvc.cli.console import format_bytes, format_count, print_json, print_table
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalPath
 from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
 
 if TYPE_CHECKING:
@@ -21,17 +21,21 @@ class Verify:
     archive: Path
     """The .mvc file."""
     decode: bool = False
-    """Also decode every photograph and compare its pixels; loads the model, as slow as decompressing."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Also unpack every attached file and decode every photograph, and compare contents and pixels; loads the model,
+    as slow as decompressing."""
+    device: DeviceChoice = "auto"
     """Where the networks run with --decode."""
-    weights: Path | None = None
+    weights: OptionalPath = None
     """A weights file to use with --decode instead of the one that ships with the package."""
     json: bool = False
     """Print the result as JSON."""
 
     def run(self) -> int:
         """Do it."""
-        report = verify(self.archive)
+        # NumPy arrives only now: --help has answered already.
+        from nerfstudio_mvc.archive.integrity import verify
+
+        report = verify(self.archive, unpack=self.decode)
         decoding = self._decode() if self.decode else None
         ok = report.ok and (decoding is None or not (decoding.differing or decoding.lost))
         if self.json:

@@ -228,7 +228,7 @@ def test_full_disk_is_one_line_with_a_remedy(tmp_path, capture, monkeypatch):
 def test_disk_that_fills_up_at_the_end_keeps_the_groups(tmp_path, capture, monkeypatch):
     root, views = capture
 
-    def full(_):
+    def full(_, **_options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
