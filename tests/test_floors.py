@@ -25,7 +25,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "video": ({"errors"}, {"imageio_ffmpeg"}),
     "layers": ({"errors"}, {"torch"}),
     "entropy": ({"layers", "coded", "errors"}, {"torch", "constriction"}),
-    "codecs": ({"entropy", "layers", "geometry", "capture", "coded", "errors"}, {"torch"}),
+    "codecs": ({"entropy", "layers", "geometry", "video", "capture", "coded", "errors"}, {"torch"}),
     "weights": ({"codecs", "entropy", "layers", "errors"}, {"torch", "safetensors"}),
     "training": (
         {

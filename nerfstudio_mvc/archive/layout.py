@@ -8,6 +8,7 @@ from __future__ import annotations
 FORMAT_NAME = "mvc"
 FORMAT_VERSION = 1
 
+CODEC_AV1 = "av1"
 CODEC_LMVIC = "lmvic"
 CODEC_PARAHYDRA = "parahydra"
 

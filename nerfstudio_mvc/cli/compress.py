@@ -22,7 +22,7 @@ class Compress:
     """A nerfstudio folder, a COLMAP folder, or bare photographs, whose cameras are then estimated."""
     output: Path
     """The file to make, e.g. garden.mvc. It appears when it is complete and verified."""
-    codec: Literal["lmvic", "parahydra"] = "lmvic"
+    codec: Literal["lmvic", "av1", "parahydra"] = "lmvic"
     """How the photographs are coded."""
     quality: float = 5.0
     """1 (smallest file) to 8 (best photographs)."""

@@ -1,7 +1,8 @@
-"""ns-mvc-eval: bytes, quality and speed of archives, beside the still-image codecs at the same PSNR."""
+"""ns-mvc-eval: bytes, quality and speed of archives, beside stills and video encoders at the same PSNR."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -33,13 +34,35 @@ class Eval:
     """Finished archives of the one capture; without them archives are made in a temporary folder."""
     qualities: tuple[float, ...] = ()
     """Qualities to make archives at, 1 to 8; 3 5 7 when neither these nor archives are given."""
-    peers: tuple[Literal["jpeg", "webp", "avif", "avif-perceptual"], ...] = ("jpeg", "webp", "avif")
-    """Codecs to compare with; give the flag alone for none."""
+    peers: tuple[
+        Literal[
+            "jpeg",
+            "webp",
+            "avif",
+            "avif-perceptual",
+            "jxl",
+            "hevc",
+            "hevc-file",
+            "hevc-intra",
+            "av1",
+            "av1-file",
+            "av1-intra",
+            "svt",
+            "svt-file",
+            "svt-intra",
+            "vvc",
+            "vvc-file",
+            "vvc-intra",
+        ],
+        ...,
+    ] = ("jpeg", "webp", "avif")
+    """Codecs to compare with; give the flag alone for none. Video encoders (hevc: x265, av1: libaom, svt: SVT-AV1,
+    vvc: vvenc) code all photographs as one sequence in our order; -file: by file name; -intra: key frames only."""
     avif_speed: int = 4
     """0 (smallest files) to 10 (fastest); 6 is several times as fast as 4 and takes a few per cent more bytes."""
     peer_points: OptionalPath = None
     """A JSON file that keeps what the peers were measured at; a second run then has little to code with them."""
-    codec: Literal["lmvic", "parahydra"] = "lmvic"
+    codec: Literal["lmvic", "av1", "parahydra"] = "lmvic"
     """Codec of the archives that are made."""
     group_size: int = 16
     """About how many views are coded together in the archives that are made."""
@@ -52,7 +75,9 @@ class Eval:
     weights: OptionalPath = None
     """A weights file to use instead of the one that ships with the package."""
     output_dir: OptionalPath = None
-    """Also write rate_quality.csv, .md and .json there, anew after every archive."""
+    """Also write rate_quality.csv, .md and .json, curves.csv and report.html there, anew after every archive."""
+    report: OptionalPath = None
+    """Write the page with curves, tables and crops there instead."""
     force: bool = False
     """Replace result files that exist."""
     json: bool = False
@@ -63,16 +88,26 @@ class Eval:
         qualities = self._checked_qualities()
         # torch and the rest arrive only now: --help has answered already.
         from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureBenchmark, CodingOptions
+        from nerfstudio_mvc.benchmarking.html_report import ReportedCapture, check_report, write_report
         from nerfstudio_mvc.benchmarking.peer_points import PeerPoints
         from nerfstudio_mvc.benchmarking.peers import make_peers
-        from nerfstudio_mvc.benchmarking.result_files import check_output_dir, write_results
+        from nerfstudio_mvc.benchmarking.result_files import REPORT_NAME, check_output_dir, write_results
         from nerfstudio_mvc.cli.progress_view import ProgressView
 
         if self.output_dir is not None:
             check_output_dir(self.output_dir, force=self.force)
-        peers = make_peers(self.peers, avif_speed=self.avif_speed)
+        report = self.report or (self.output_dir / REPORT_NAME if self.output_dir is not None else None)
+        if report is not None:
+            check_report(report, force=self.force)
+        peers = make_peers(
+            self.peers,
+            avif_speed=self.avif_speed,
+            video_effort=self.video_effort,
+            threads=self.peer_threads,
+            on_missing=lambda line: print(line, file=sys.stderr),
+        )
         options = CodingOptions(
-            codec=self.codec,
+            codec=self.codecs[0],
             group_size=self.group_size,
             depth=self.depth,
             depth_effort=self.depth_effort,
@@ -82,27 +117,41 @@ class Eval:
         peer_points = None if self.peer_points is None else PeerPoints(self.peer_points)
         settings = {
             "peers": {peer.name: peer.description for peer in peers},
-            "codec": self.codec,
+            "codecs": self.codecs,
             "group_size": self.group_size,
             "depth": self.depth,
             "depth_effort": self.depth_effort,
         }
-        finished: list[CaptureResult] = []
+        finished: list[ReportedCapture] = []
         for data in self.data:
-            benchmark = CaptureBenchmark(data, peers=peers, options=options, peer_points=peer_points)
-            for source in (*self.archive, *qualities):
+            benchmark = CaptureBenchmark(
+                data, peers=peers, options=options, peer_points=peer_points, with_pictures=report is not None
+            )
+            made = ((codec, quality) for codec in self.codecs for quality in qualities)
+            for source in (*self.archive, *made):
                 with ProgressView(f"compressing {data.name}") as view:
                     if isinstance(source, Path):
                         benchmark.measure_archive(source, on_event=view.on_event)
                     else:
-                        benchmark.measure_quality(source, on_event=view.on_event)
+                        codec, quality = source
+                        benchmark.measure_quality(quality, codec=codec, on_event=view.on_event)
                 if self.output_dir is not None:
-                    write_results(self.output_dir, [*finished, benchmark.result()], settings)
-            finished.append(benchmark.result())
+                    results = [*(capture.result for capture in finished), benchmark.result()]
+                    write_results(self.output_dir, results, settings)
+            crops = None
+            if report is not None:
+                with ProgressView(f"pictures of {data.name}") as view:
+                    crops = benchmark.side_by_side(on_event=view.on_event)
+            finished.append(ReportedCapture(benchmark.result(), crops))
+            if report is not None:
+                write_report(report, finished, settings["peers"])
+        results = [capture.result for capture in finished]
         if self.json:
-            print_json({"settings": settings, "captures": finished})
+            print_json({"settings": settings, "captures": results})
         else:
-            _print_results(finished, peers)
+            _print_results(results, peers)
+            if report is not None:
+                print(f"\nreport: {report}")
         return 0
 
     def _checked_qualities(self) -> tuple[float, ...]:
@@ -113,6 +162,10 @@ class Eval:
         for quality in self.qualities:
             if not 1 <= quality <= 8:
                 raise UsageError(f"--qualities {quality:g} is out of range: give numbers from 1 (smallest) to 8 (best)")
+        if not self.codecs:
+            raise UsageError("--codecs names no codec: give one or more, e.g. lmvic av1")
+        if self.peer_threads < 1:
+            raise UsageError(f"--peer-threads {self.peer_threads} is out of range: give 1 or more")
         if self.group_size < 1:
             raise UsageError(f"--group-size {self.group_size} is out of range: give 1 or more")
         return self.qualities or (() if self.archive else DEFAULT_QUALITIES)
@@ -130,16 +183,24 @@ def _print_results(results: Sequence[CaptureResult], peers: Sequence[Peer]) -> N
     peer_rows = [_peer_row(result.capture, archive, peers) for result in results for archive in result.archives]
     names = tuple(peer.name for peer in peers)
     print_table(peer_rows, header=("capture", "archive", "PSNR dB", "ours", *names), right=range(2, 4 + len(peers)))
-    rated = [result for result in results if result.bd_rate_percent]
-    if rated:
-        print("\nBD-rate over PSNR of our archives against each of them, per cent (-30: 30 % fewer bytes on average):")
-        rate_rows = [
-            (result.capture, *(_rate_cell(result.bd_rate_percent[name]) for name in names)) for result in rated
-        ]
-        print_table(rate_rows, header=("capture", *names), right=range(1, 1 + len(peers)))
+    _print_bd_rates(results)
     print()
     for peer in peers:
         print(f"{peer.name}: {peer.description}")
+
+
+def _print_bd_rates(results: Sequence[CaptureResult]) -> None:
+    rates = [(result.capture, rate) for result in results for rate in result.bd_rates]
+    if not rates:
+        return
+    baselines = list(dict.fromkeys(rate.baseline for _, rate in rates))
+    print("\nBD-rate over PSNR against each of them, per cent (-30: 30 % fewer bytes on average):")
+    percents = {(capture, rate.tested, rate.baseline): rate.psnr_percent for capture, rate in rates}
+    rows = [
+        (*curve, *(_rate_cell(percents.get((*curve, baseline))) for baseline in baselines))
+        for curve in dict.fromkeys((capture, rate.tested) for capture, rate in rates)
+    ]
+    print_table(rows, header=("capture", "codec", *baselines), right=range(2, 2 + len(baselines)))
 
 
 def _archive_row(capture: str, archive: ArchiveResult) -> tuple[str, ...]:
@@ -164,7 +225,7 @@ def _peer_row(capture: str, archive: ArchiveResult, peers: Sequence[Peer]) -> tu
 
 
 def _label(archive: ArchiveResult) -> str:
-    return archive.archive or f"quality {archive.quality:g}"
+    return archive.archive or f"{archive.codec} quality {archive.quality:g}"
 
 
 def _peer_cell(peer: PeerResult) -> str:

@@ -23,18 +23,22 @@ BYTES_PER_SAMPLE = 2
 INSTALL_HINT = 'install it with: pip install "imageio-ffmpeg>=0.6"'
 
 
+class NoFfmpegError(MvcError):
+    """There is no ffmpeg that can be started; the message says how to get one."""
+
+
 def ffmpeg_path() -> str:
     """The program.
 
     Raises:
-        MvcError: there is none.
+        NoFfmpegError: there is none.
     """
     try:
         import imageio_ffmpeg  # optional, and only here
 
         return imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
-        raise MvcError(f"there is no ffmpeg to code video with: {INSTALL_HINT}") from error
+        raise NoFfmpegError(f"there is no ffmpeg to code video with: {INSTALL_HINT}") from error
 
 
 @functools.lru_cache(maxsize=1)
@@ -87,7 +91,13 @@ def encode_frames(
 
 
 def decode_frames(
-    stream: bytes, *, width: int, height: int, stream_format: str, decoder: Sequence[str] = ()
+    stream: bytes,
+    *,
+    width: int,
+    height: int,
+    stream_format: str,
+    decoder: Sequence[str] = (),
+    limit_s: float | None = None,
 ) -> Iterator[np.ndarray]:
     """The frames of a stream, in the order they are shown; uint16 [3, height, width], chroma at full resolution.
 
@@ -96,6 +106,7 @@ def decode_frames(
         width, height: of every frame.
         stream_format: as when coding.
         decoder: ffmpeg's input options, e.g. ``("-c:v", "libdav1d")``.
+        limit_s: seconds after which the program is stopped; the frames then end early.
 
     Raises:
         MvcError: there is no ffmpeg, or it cannot decode the stream.
@@ -107,6 +118,10 @@ def decode_frames(
         arguments += ["-sws_flags", "lanczos+accurate_rnd", "-f", "rawvideo", "-pix_fmt", PIXEL_FORMAT, "pipe:1"]
         process = _start(arguments, stdin=subprocess.DEVNULL, stderr=messages)
         frame_bytes = 3 * height * width * BYTES_PER_SAMPLE
+        stopper = threading.Timer(limit_s or 0, process.kill)
+        if limit_s is not None:
+            stopper.daemon = True
+            stopper.start()
         try:
             while len(content := process.stdout.read(frame_bytes)) == frame_bytes:
                 yield np.frombuffer(content, "<u2").reshape(3, height, width)
@@ -115,6 +130,7 @@ def decode_frames(
             finished = process.stdout.read(1) == b"" if not process.stdout.closed else True
             if not finished:
                 process.kill()
+            stopper.cancel()
             process.stdout.close()
             process.wait()
         _check(process, messages)
@@ -131,7 +147,7 @@ def _start(arguments: Sequence[str], *, stdin: int, stderr) -> subprocess.Popen:
     try:
         return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr)
     except OSError as error:
-        raise MvcError(f"ffmpeg cannot be started ({error.strerror or error}): {INSTALL_HINT}") from error
+        raise NoFfmpegError(f"ffmpeg cannot be started ({error.strerror or error}): {INSTALL_HINT}") from error
 
 
 def _feed(process: subprocess.Popen, frames: Iterable[np.ndarray], shape: tuple[int, int, int]) -> None:

@@ -1,0 +1,123 @@
+"""AV1 as a `MultiViewCodec`: the views of a group, in coding order, as one sequence of a video encoder.
+
+It uses neither cameras nor depth: views follow each other like frames, and the encoder finds what moved. Views of
+other sizes than the first are sequences of their own. STRINGS.md says what the strings hold.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.codecs.av1.colour import MAX_LEVELS, planes_from_rgb, rgb_from_planes
+from nerfstudio_mvc.codecs.av1.rate import crf_of_quality, rate_of_crf
+from nerfstudio_mvc.codecs.av1.sequence import decode_sequence, encode_sequence
+from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
+from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
+from nerfstudio_mvc.errors import ArchiveError, ShapeError
+
+IMAGE, LEVELS = "image", "levels"
+LEVELS_FIELD = struct.Struct("<H")
+MIN_LEVELS = 256
+PROFILE = "av1-444-10bit-1"
+"""Stands where other codecs name their weights: what a decoder of these strings must know."""
+
+Size = tuple[int, int]
+
+
+class Av1Codec:
+    """A video encoder behind the codec interface."""
+
+    name = "av1"
+
+    def __init__(self) -> None:
+        self.fingerprint = PROFILE
+
+    def encode_group(
+        self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
+    ) -> EncodedGroup:
+        """See `MultiViewCodec`.
+
+        Raises:
+            ShapeError: pixels that are not uint8 [height, width, 3] of their view.
+            MvcError: there is no encoder.
+        """
+        for source in views:
+            _check_pixels(source)
+        rate = rate_of_crf(crf_of_quality(quality))
+        by_idx = {source.view.view_idx: source for source in views}
+        strings: dict[int, tuple[Substream, ...]] = {}
+        for (width, height), members in _sequences([source.view for source in views]).items():
+            planes = (planes_from_rgb(by_idx[view.view_idx].pixels, levels=rate.levels) for view in members)
+            units = encode_sequence(planes, count=len(members), width=width, height=height, crf=rate.crf)
+            for position, (view, unit) in enumerate(zip(members, units, strict=True)):
+                head = (Substream(LEVELS, LEVELS_FIELD.pack(rate.levels)),) if position == 0 else ()
+                strings[view.view_idx] = (*head, Substream(IMAGE, unit))
+        coded = CodedGroup(
+            group_idx, tuple(CodedView(source.view.view_idx, strings[source.view.view_idx]) for source in views)
+        )
+        decoded = self.decode_group(coded, [source.view for source in views], quality=quality, on_view=on_view)
+        return EncodedGroup(coded, decoded)
+
+    def decode_group(
+        self,
+        coded: CodedGroup,
+        views: Sequence[View],
+        *,
+        quality: float,
+        wanted: Collection[int] | None = None,
+        on_view: ViewDone | None = None,
+    ) -> dict[int, np.ndarray]:
+        """See `MultiViewCodec`; of every sequence, the views up to its last wanted one are decoded."""
+        coded_views = {view.view_idx: view for view in coded.views}
+        pixels = {}
+        for (width, height), members in _sequences(views).items():
+            last = max((at for at, view in enumerate(members) if wanted is None or view.view_idx in wanted), default=-1)
+            needed = members[: last + 1]
+            if not needed:
+                continue
+            levels = _levels(coded_views[needed[0].view_idx])
+            units = [_string(coded_views[view.view_idx], IMAGE) for view in needed]
+            planes = decode_sequence(units, width=width, height=height)
+            for view, view_planes in zip(needed, planes, strict=True):
+                if wanted is None or view.view_idx in wanted:
+                    pixels[view.view_idx] = rgb_from_planes(view_planes, levels=levels)
+                if on_view is not None:
+                    on_view(view.view_idx, coded_views[view.view_idx].payload_bytes)
+        return pixels
+
+
+def _sequences(views: Sequence[View]) -> dict[Size, list[View]]:
+    """Views by (width, height), in coding order."""
+    sequences: dict[Size, list[View]] = {}
+    for view in views:
+        sequences.setdefault((view.width, view.height), []).append(view)
+    return sequences
+
+
+def _string(view: CodedView, name: str) -> bytes:
+    for substream in view.substreams:
+        if substream.name == name:
+            return substream.payload
+    raise ArchiveError(f'view {view.view_idx} has no "{name}" string: the archive is damaged')
+
+
+def _levels(first: CodedView) -> int:
+    payload = _string(first, LEVELS)
+    if len(payload) == LEVELS_FIELD.size:
+        (levels,) = LEVELS_FIELD.unpack(payload)
+        if MIN_LEVELS <= levels <= MAX_LEVELS:
+            return levels
+    raise ArchiveError(f'view {first.view_idx}: its "{LEVELS}" string is no number of levels: the archive is damaged')
+
+
+def _check_pixels(source: SourceView) -> None:
+    expected = (source.view.height, source.view.width, 3)
+    if source.pixels.dtype != np.uint8 or source.pixels.shape != expected:
+        raise ShapeError(
+            f"view {source.view.view_idx}: pixels are {source.pixels.dtype} {source.pixels.shape}, "
+            f"expected uint8 {expected}"
+        )
