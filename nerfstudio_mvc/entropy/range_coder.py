@@ -6,6 +6,8 @@ than with a table per symbol. The decoder knows all rows of a call before it sta
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from constriction import stream
 
@@ -25,19 +27,21 @@ class SymbolEncoder:
 
     def put(self, symbols: np.ndarray, table_idx: np.ndarray, tables: TableSet) -> None:
         """Code integers `symbols` with row `table_idx` of `tables`, both flat and of equal length."""
-        symbols = np.asarray(symbols, np.int64)
+        order, runs = _by_table(table_idx)
+        values = np.asarray(symbols)[order].astype(np.int32)
         escapes = []
-        for table, chosen in _by_table(table_idx):
+        for table, run in runs:
             limit = int(tables.limits[table])
-            values = symbols[chosen]
-            beyond = np.abs(values) > limit
-            entries = np.where(beyond, 2 * limit + 1, values + limit).astype(np.int32)
-            self._coder.encode(entries, stream.model.Categorical(tables.probabilities(table), perfect=False))
-            escapes.append(values[beyond])
-        escaped = np.concatenate(escapes) if escapes else np.zeros(0, np.int64)
-        if len(escaped):
-            self.put_uniform(_fold(escaped) >> _ESCAPE_PART_BITS, 1 << _ESCAPE_PART_BITS)
-            self.put_uniform(_fold(escaped) & ((1 << _ESCAPE_PART_BITS) - 1), 1 << _ESCAPE_PART_BITS)
+            entries = values[run]
+            beyond = np.abs(entries) > limit
+            if beyond.any():
+                escapes.append(entries[beyond])
+                entries = np.where(beyond, limit + 1, entries)
+            self._coder.encode(entries + np.int32(limit), _model(tables, table))
+        if escapes:
+            escaped = _fold(np.concatenate(escapes).astype(np.int64))
+            self.put_uniform(escaped >> _ESCAPE_PART_BITS, 1 << _ESCAPE_PART_BITS)
+            self.put_uniform(escaped & ((1 << _ESCAPE_PART_BITS) - 1), 1 << _ESCAPE_PART_BITS)
 
     def put_uniform(self, values: np.ndarray, size: int) -> None:
         """Code integers 0 .. size - 1 that nothing is known about."""
@@ -61,19 +65,21 @@ class SymbolDecoder:
         Raises:
             ArchiveError: the bytes are no stream of such symbols.
         """
-        symbols = np.zeros(len(table_idx), np.int64)
+        order, runs = _by_table(table_idx)
+        values = np.empty(len(order), np.int64)
         escapes = []
-        for table, chosen in _by_table(table_idx):
+        for table, run in runs:
             limit = int(tables.limits[table])
-            model = stream.model.Categorical(tables.probabilities(table), perfect=False)
-            entries = self._decode(model, len(chosen))
-            symbols[chosen] = entries - limit
-            escapes.append(chosen[entries == 2 * limit + 1])
+            entries = self._decode(_model(tables, table), run.stop - run.start)
+            values[run] = entries - limit
+            escapes.append(np.flatnonzero(entries == 2 * limit + 1) + run.start)
         escaped = np.concatenate(escapes) if escapes else np.zeros(0, np.int64)
         if len(escaped):
             high = self.get_uniform(len(escaped), 1 << _ESCAPE_PART_BITS)
             low = self.get_uniform(len(escaped), 1 << _ESCAPE_PART_BITS)
-            symbols[escaped] = _unfold((high << _ESCAPE_PART_BITS) | low)
+            values[escaped] = _unfold((high << _ESCAPE_PART_BITS) | low)
+        symbols = np.empty_like(values)
+        symbols[order] = values
         return symbols
 
     def get_uniform(self, count: int, size: int) -> np.ndarray:
@@ -87,12 +93,21 @@ class SymbolDecoder:
             raise ArchiveError("a coded string does not decode to symbols: the archive is damaged") from error
 
 
-def _by_table(table_idx: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """(table, positions that use it), tables ascending, positions in their order."""
+def _by_table(table_idx: np.ndarray) -> tuple[np.ndarray, list[tuple[int, slice]]]:
+    """Positions sorted by table, else in their order; and the tables used, ascending, each with its run of them."""
     table_idx = np.asarray(table_idx)
+    if table_idx.size and int(table_idx.max()) < 1 << 16:
+        table_idx = table_idx.astype(np.uint16)  # NumPy sorts 16 bits in one pass
     order = np.argsort(table_idx, kind="stable")
-    used, starts = np.unique(table_idx[order], return_index=True)
-    return list(zip(used.tolist(), np.split(order, starts[1:]), strict=True)) if len(order) else []
+    counts = np.bincount(table_idx) if table_idx.size else np.zeros(0, np.int64)
+    ends = np.cumsum(counts).tolist()
+    used = np.flatnonzero(counts).tolist()
+    return order, [(table, slice(ends[table] - int(counts[table]), ends[table])) for table in used]
+
+
+@lru_cache(maxsize=2048)
+def _model(tables: TableSet, table: int) -> stream.model.Model:
+    return stream.model.Categorical(tables.probabilities(table), perfect=False)
 
 
 def _fold(values: np.ndarray) -> np.ndarray:

@@ -6,28 +6,30 @@ from, is `codec`'s.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT
-from nerfstudio_mvc.codecs.lmvic.image_model import (
-    ImageModel,
-    PreparedReference,
-    Reference,
-    nearest_quality,
-    quality_weights,
+from nerfstudio_mvc.codecs.lmvic.four_step_walk import Blocks, MeanWalk, ScaleWalk, StepCells, at_position, step_groups
+from nerfstudio_mvc.codecs.lmvic.image_inference import ImageInference, ReadyReference
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference, nearest_quality, quality_weights
+from nerfstudio_mvc.codecs.lmvic.row_shifts import (
+    RowShifts,
+    best_shifts,
+    block_grid,
+    get_shifts,
+    moved_rows,
+    put_shifts,
 )
-from nerfstudio_mvc.codecs.lmvic.row_shifts import best_shifts, block_grid, get_shifts, put_shifts
-from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
+from nerfstudio_mvc.entropy.partitions import STEPS
 from nerfstudio_mvc.entropy.range_coder import ESCAPE_LIMIT, SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.layers.block_transform import BLOCK
-from nerfstudio_mvc.layers.rounding import round_half_up
 
 HYPER_STRIDE = 4
 
@@ -52,27 +54,39 @@ class Symbols:
     rows: Tensor
 
 
+@dataclass(frozen=True)
+class _Walked:
+    """The same as the walk leaves it: z [h', w', N]; per step its blocks of symbols and rows, size (h, w) of y."""
+
+    z: Tensor
+    symbols: Sequence[Blocks]
+    rows: Sequence[Blocks]
+    size: tuple[int, int]
+
+
 class ImageCoder:
-    """Codes single pictures; holds no state between calls."""
+    """Codes single pictures; holds no state between calls. The weights are those `model` has when this is made."""
 
     def __init__(self, model: ImageModel, tables: ImageTables) -> None:
         self.model = model
         self.tables = tables
+        with torch.no_grad():
+            self.inference = ImageInference(model)
+        self.cells = StepCells(model.config.channels)
 
     @torch.no_grad()
     def encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> tuple[bytes, Tensor]:
         """Picture [1, 3, H, W], 0..1, any size -> its string and the picture the decoder will show."""
         level = _level(quality, x.device)
-        size = (x.shape[-2], x.shape[-1])
         prepared = self._prepare(reference, level)
-        symbols, y_hat = self._analyse(x, prepared, level)
-        return self._write(symbols, quality=quality), self._show(y_hat, prepared, level, size)
+        walked, y_hat = self._analyse(x, prepared, level)
+        return self._write(walked, quality=quality), self._show(y_hat, prepared, level, x.shape[-2:])
 
     @torch.no_grad()
     def symbols_of(self, x: Tensor, reference: Reference | None, *, quality: float) -> Symbols:
         """What `encode` would write, without writing it."""
         level = _level(quality, x.device)
-        return self._analyse(x, self._prepare(reference, level), level)[0]
+        return self._as_maps(self._analyse(x, self._prepare(reference, level), level)[0])
 
     @torch.no_grad()
     def decode(self, payload: bytes, size: tuple[int, int], reference: Reference | None, *, quality: float) -> Tensor:
@@ -81,130 +95,147 @@ class ImageCoder:
         Raises:
             ArchiveError: the string does not hold what a picture of `size` needs.
         """
-        device = self.model.log_gain.device
-        level = _level(quality, device)
-        symbols = self.read_symbols(payload, size, quality=quality)
+        level = _level(quality, self.model.log_gain.device)
+        walked = self._read(payload, size, quality=quality)
         prepared = self._prepare(reference, level)
-        y_hat = self._reconstruct(symbols, prepared, level)
-        return self._show(y_hat, prepared, level, size)
+        return self._show(self._reconstruct(walked, prepared, level), prepared, level, size)
 
     @torch.no_grad()
     def read_symbols(self, payload: bytes, size: tuple[int, int], *, quality: float) -> Symbols:
-        """The integer half of decoding: needs no reference and gives the same integers on every device."""
-        model, device = self.model, self.model.log_gain.device
-        level = _level(quality, device)
-        height, width = -(-size[0] // BLOCK), -(-size[1] // BLOCK)
-        decoder = SymbolDecoder(payload)
-        z_shape = (1, model.config.hyper, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE))
-        z = decoder.get(self._hyper_rows(z_shape, quality), self.tables.hyper)
-        z = torch.from_numpy(z.astype(np.float32)).reshape(z_shape).to(device)
-        shifts = get_shifts(decoder, model.config.channels, block_grid(height, width), self.tables.latent)
+        """The integer half of decoding: needs no reference and gives the same integers on every device.
 
-        hyper, base = self._row_inputs(z, level, (height, width))
-        y = torch.zeros(1, model.config.channels, height, width, device=device)
-        rows_coded = torch.zeros_like(y)
-        for step in range(STEPS):
-            now = tile_cells(model.cells[step], height, width)[None]
-            rows = model.scales.table_rows(hyper, model.scales.context_features(y.abs(), step), base)
-            coded = now & (rows > 0)
-            table_idx = shifts.apply(_integers(rows[0]))[_integers(coded[0]).astype(bool)]
-            values = decoder.get(table_idx, self.tables.latent)
-            y[coded] = torch.from_numpy(values.astype(np.float32)).to(device)
-            rows_coded = torch.where(now, rows, rows_coded)
-        return Symbols(z, y, rows_coded)
+        Raises:
+            ArchiveError: the string does not hold what a picture of `size` needs.
+        """
+        return self._as_maps(self._read(payload, size, quality=quality))
 
     # -- the pieces encoder and decoder share -------------------------------------------------------------------------
 
-    def _prepare(self, reference: Reference | None, level: Tensor) -> PreparedReference | None:
-        if reference is None:
-            return None
-        padded = Reference(_pad_to_blocks(reference.picture), _pad_to_blocks(reference.valid))
-        return self.model.prepare_reference(padded, quality=level)
+    def _prepare(self, reference: Reference | None, level: Tensor) -> ReadyReference | None:
+        return None if reference is None else self.inference.prepare(reference, level)
 
-    def _analyse(self, x: Tensor, reference: PreparedReference | None, level: Tensor) -> tuple[Symbols, Tensor]:
-        y = self.model.analyse(_pad_to_blocks(x), reference, quality=level)
-        z = round_half_up(self.model.hyper_analyse(y)).clamp(-HYPER_LIMIT, HYPER_LIMIT)
-        return self._quantise(y, z, reference, level)
+    def _analyse(self, x: Tensor, reference: ReadyReference | None, level: Tensor) -> tuple[_Walked, Tensor]:
+        """Symbols of a picture, and the y_hat they decode to. [h, w, M]"""
+        y = self.inference.analyse(x, reference, level)
+        z = self.inference.hyper_analyse(y).add_(0.5).floor_().clamp_(-HYPER_LIMIT, HYPER_LIMIT)
+        size = (y.shape[0], y.shape[1])
+        scales, means = self._scale_walk(z, level, size), self._mean_walk(z, reference, level, size)
+        all_rows, all_symbols = [], []
+        for step in range(STEPS):
+            rows, mean = scales.rows(step), means.means(step)
+            symbols = self.cells.take(y, step)
+            for residual, row, expected in zip(symbols, rows, mean, strict=True):
+                # Row 0 is never coded: the decoder takes such a symbol for zero, so it must be zero here.
+                residual.sub_(expected).add_(0.5).floor_().clamp_(-ESCAPE_LIMIT, ESCAPE_LIMIT).mul_(row > 0)
+            y_hat = [symbol + expected for symbol, expected in zip(symbols, mean, strict=True)]
+            self.cells.put(y, step, y_hat)
+            if step + 1 < STEPS:
+                scales.add(step, symbols)
+                means.add(step, y_hat)
+            all_rows.append(rows)
+            all_symbols.append(symbols)
+        return _Walked(z, all_symbols, all_rows, size), y
 
-    def _row_inputs(self, z: Tensor, level: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """What `ScaleNetwork.table_rows` needs in every step: features of z, and the channels' own rows."""
+    def _reconstruct(self, walked: _Walked, reference: ReadyReference | None, level: Tensor) -> Tensor:
+        means = self._mean_walk(walked.z, reference, level, walked.size)
+        y = walked.z.new_empty(*walked.size, self.model.config.channels)
+        for step, symbols in enumerate(walked.symbols):
+            y_hat = [symbol + mean for symbol, mean in zip(symbols, means.means(step), strict=True)]
+            self.cells.put(y, step, y_hat)
+            if step + 1 < STEPS:
+                means.add(step, y_hat)
+        return y
+
+    def _scale_walk(self, z: Tensor, level: Tensor, size: tuple[int, int]) -> ScaleWalk:
         scales = self.model.scales
-        hyper = scales.hyper_features(z, quality_point=nearest_quality(level))[..., : size[0], : size[1]]
-        return hyper, scales.base_accumulator(quality_weights(level))
+        hyper = scales.hyper_features(z.permute(2, 0, 1)[None], quality_point=nearest_quality(level))
+        hyper = hyper[0, :, : size[0], : size[1]].permute(1, 2, 0)
+        return ScaleWalk(self.inference.scales, hyper, scales.base_accumulator(quality_weights(level)).flatten())
 
-    def _quantise(
-        self, y: Tensor, z: Tensor, reference: PreparedReference | None, level: Tensor
-    ) -> tuple[Symbols, Tensor]:
-        model = self.model
-        height, width = y.shape[-2:]
-        pair = None if reference is None else reference.for_entropy
-        hyper, base = self._row_inputs(z, level, (height, width))
-        features = model.means.view_features(z, quality=level, size=(height, width), reference=pair)
-        symbols, rows_coded, y_hat, known = (torch.zeros_like(y) for _ in range(4))
-        for step in range(STEPS):
-            now = tile_cells(model.cells[step], height, width)[None]
-            rows = model.scales.table_rows(hyper, model.scales.context_features(symbols.abs(), step), base)
-            mean = model.means.step_means(features, y_hat, known, step, pair)
-            rounded = round_half_up(y - mean).clamp(-ESCAPE_LIMIT, ESCAPE_LIMIT)
-            # Row 0 is never coded: the decoder takes such a symbol for zero, so it must be zero here.
-            symbols = torch.where(now & (rows > 0), rounded, symbols)
-            y_hat = torch.where(now, symbols + mean, y_hat)
-            rows_coded = torch.where(now, rows, rows_coded)
-            known = known + now
-        return Symbols(z, symbols, rows_coded), y_hat
+    def _mean_walk(self, z: Tensor, reference: ReadyReference | None, level: Tensor, size: tuple[int, int]) -> MeanWalk:
+        pair = None if reference is None else reference.for_means
+        share = ((level - 1) / (QUALITIES - 1)).reshape(1, 1)
+        return MeanWalk(self.inference.means, z, level=share, size=size, reference=pair)
 
-    def _reconstruct(self, symbols: Symbols, reference: PreparedReference | None, level: Tensor) -> Tensor:
-        model, y = self.model, symbols.y
-        height, width = y.shape[-2:]
-        pair = None if reference is None else reference.for_entropy
-        features = model.means.view_features(symbols.z, quality=level, size=(height, width), reference=pair)
-        y_hat, known = torch.zeros_like(y), torch.zeros_like(y)
-        for step in range(STEPS):
-            now = tile_cells(model.cells[step], height, width)[None]
-            mean = model.means.step_means(features, y_hat, known, step, pair)
-            y_hat = torch.where(now, y + mean, y_hat)
-            known = known + now
-        return y_hat
+    def _show(self, y_hat: Tensor, reference: ReadyReference | None, level: Tensor, size: Sequence[int]) -> Tensor:
+        picture = self.inference.synthesise(y_hat, reference, level)
+        return picture[: size[0], : size[1]].clamp_(0, 1).permute(2, 0, 1)[None]
 
-    def _show(self, y_hat: Tensor, reference: PreparedReference | None, level: Tensor, size: tuple[int, int]) -> Tensor:
-        picture = self.model.synthesise(y_hat, reference, quality=level)
-        return picture[..., : size[0], : size[1]].clamp(0, 1)
+    # -- bytes --------------------------------------------------------------------------------------------------------
 
-    def _write(self, symbols: Symbols, *, quality: float) -> bytes:
+    def _write(self, walked: _Walked, *, quality: float) -> bytes:
         encoder = SymbolEncoder()
-        z = _integers(symbols.z)
+        z = _integers(walked.z.permute(2, 0, 1))
         encoder.put(z.ravel(), self._hyper_rows(z.shape, quality), self.tables.hyper)
-        height, width = symbols.y.shape[-2:]
-        y, rows = (_integers(part[0]) for part in (symbols.y, symbols.rows))
-        shifts = best_shifts(y, rows, self.tables.latent)
+        symbols, rows = (_integers(self._as_map(blocks, walked.size)) for blocks in (walked.symbols, walked.rows))
+        shifts = best_shifts(symbols, rows, self.tables.latent)
         put_shifts(encoder, shifts, self.tables.latent)
-        table_idx = shifts.apply(rows)
         for step in range(STEPS):
-            coded = _integers(tile_cells(self.model.cells[step], height, width)).astype(bool) & (rows > 0)
-            encoder.put(y[coded], table_idx[coded], self.tables.latent)
+            rows, table_idx = self._tables_of(walked.rows[step], shifts, step, walked.size)
+            coded = np.flatnonzero(rows)
+            symbols = _integers(torch.cat([block.flatten() for block in walked.symbols[step]]))
+            encoder.put(symbols[coded], table_idx[coded], self.tables.latent)
         return encoder.finish()
 
-    def _hyper_rows(self, shape: tuple[int, ...], quality: float) -> np.ndarray:
-        """Table of every hyper-latent symbol, flat."""
-        channels = shape[1]
+    def _read(self, payload: bytes, size: tuple[int, int], *, quality: float) -> _Walked:
+        device = self.model.log_gain.device
+        height, width = -(-size[0] // BLOCK), -(-size[1] // BLOCK)
+        decoder = SymbolDecoder(payload)
+        z_shape = (self.model.config.hyper, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE))
+        z = decoder.get(self._hyper_rows(z_shape, quality), self.tables.hyper)
+        z = torch.from_numpy(z.astype(np.float32)).reshape(z_shape).permute(1, 2, 0).contiguous().to(device)
+        shifts = get_shifts(decoder, self.model.config.channels, block_grid(height, width), self.tables.latent)
+        scales = self._scale_walk(z, _level(quality, device), (height, width))
+        all_rows, all_symbols = [], []
+        for step in range(STEPS):
+            blocks = scales.rows(step)
+            rows, table_idx = self._tables_of(blocks, shifts, step, (height, width))
+            coded = np.flatnonzero(rows)
+            symbols = np.zeros(len(rows), np.float32)
+            symbols[coded] = decoder.get(table_idx[coded], self.tables.latent)
+            parts = torch.from_numpy(symbols).to(device).split([block.numel() for block in blocks])
+            all_rows.append(blocks)
+            all_symbols.append([part.view(block.shape) for part, block in zip(parts, blocks, strict=True)])
+            if step + 1 < STEPS:
+                scales.add(step, all_symbols[-1])
+        return _Walked(z, all_symbols, all_rows, (height, width))
+
+    def _tables_of(
+        self, blocks: Blocks, shifts: RowShifts, step: int, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the scale network and the tables they lead to, of all that a step codes, flat."""
+        of_parts, of_channels = shifts.spread(*size), shifts.channels[self.inference.order.cpu().numpy()]
+        rows = [block.to(torch.uint8).cpu().numpy() for block in blocks]
+        moved = [
+            moved_rows(
+                block, at_position(of_parts, position).reshape(-1, 1) + of_channels[self.cells.slices[group]]
+            ).ravel()
+            for position, (group, block) in enumerate(zip(step_groups(step), rows, strict=True))
+        ]
+        return np.concatenate([block.ravel() for block in rows]), np.concatenate(moved)
+
+    def _as_map(self, steps: Sequence[Blocks], size: tuple[int, int]) -> Tensor:
+        """All blocks in one map, channels as the model counts them; a view. [M, h, w]"""
+        values = steps[0][0].new_empty(*size, self.model.config.channels)
+        for step, blocks in enumerate(steps):
+            self.cells.put(values, step, blocks)
+        return values[..., torch.argsort(self.inference.order)].permute(2, 0, 1)
+
+    def _as_maps(self, walked: _Walked) -> Symbols:
+        y, rows = (self._as_map(blocks, walked.size)[None].contiguous() for blocks in (walked.symbols, walked.rows))
+        return Symbols(walked.z.permute(2, 0, 1)[None].contiguous(), y, rows)
+
+    def _hyper_rows(self, shape: Sequence[int], quality: float) -> np.ndarray:
+        """Table of every hyper-latent symbol, flat; `shape` is (N, rows, columns)."""
         point = int(min(max(np.floor(quality + 0.5), 1), QUALITIES)) - 1
-        per_channel = point * channels + np.arange(channels)
-        return np.repeat(per_channel, int(np.prod(shape[2:])))
+        return np.repeat(point * shape[0] + np.arange(shape[0]), shape[1] * shape[2])
 
 
 def _integers(values: Tensor) -> np.ndarray:
-    """Integers held in float32, or truth values, as int64 on the CPU."""
-    return values.to(torch.int64).cpu().numpy()
+    """Integers held in float32, on the CPU. int32"""
+    return values.to(torch.int32).cpu().numpy()
 
 
 def _level(quality: float, device: torch.device) -> Tensor:
     """Quality in sixteenths: its shares of the quality points are then exact, as the integer path needs them."""
     return torch.tensor(np.floor(quality * 16 + 0.5) / 16, dtype=torch.float32, device=device)
-
-
-def _pad_to_blocks(x: Tensor) -> Tensor:
-    """Grow to multiples of 16, bottom and right, by repeating the last row and column."""
-    height, width = x.shape[-2:]
-    if height % BLOCK == 0 and width % BLOCK == 0:
-        return x
-    return F.pad(x, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")

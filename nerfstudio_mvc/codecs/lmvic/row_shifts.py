@@ -24,6 +24,7 @@ CHANNEL_WORTH_BITS, BLOCK_WORTH_BITS = 6.0, 25.0
 # Steps of two: a table is within 14 % of its neighbour's scale, and half of that costs nothing.
 _CANDIDATES = np.arange(-LARGEST_SHIFT, LARGEST_SHIFT + 1, 2)
 _MAGNITUDES = 64
+_NOT_CODED = -LARGEST_SHIFT  # stands below every row that a channel's shift can lead to
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +34,13 @@ class RowShifts:
     channels: np.ndarray
     blocks: np.ndarray
 
+    def spread(self, height: int, width: int) -> np.ndarray:
+        """The shifts of the parts at every position of a latent. int64 [height, width]"""
+        return self.blocks.repeat(BLOCK, 0).repeat(BLOCK, 1)[:height, :width]
+
     def apply(self, rows: np.ndarray) -> np.ndarray:
         """Rows [M, h, w] moved; row 0 (not coded) stays, others stay within 1 .. 63."""
-        spread = self.blocks.repeat(BLOCK, 0).repeat(BLOCK, 1)[: rows.shape[1], : rows.shape[2]]
-        return _moved(rows, self.channels[:, None, None] + spread)
+        return moved_rows(rows, self.channels[:, None, None] + self.spread(*rows.shape[1:]))
 
 
 def block_grid(height: int, width: int) -> tuple[int, int]:
@@ -49,21 +53,23 @@ def best_shifts(symbols: np.ndarray, rows: np.ndarray, tables: TableSet) -> RowS
     costs = _magnitude_costs(tables)
     magnitudes = np.minimum(np.abs(symbols), _MAGNITUDES - 1)
     some = (slice(None), slice(None, None, 3), slice(None, None, 3))
-    bits = np.stack([costs[_moved(rows[some], shift), magnitudes[some]].sum((1, 2)) for shift in _CANDIDATES])
+    owner = np.broadcast_to(np.arange(len(rows))[:, None, None], rows[some].shape)
+    seen = np.where(rows[some] > 0, rows[some], _NOT_CODED)
+    bits = _bits_by_shift(owner, len(rows), seen, magnitudes[some], costs)
     channels = _choose(SPARSENESS * bits, CHANNEL_WORTH_BITS)
 
     grid = block_grid(*rows.shape[1:])
     # Groups of the four steps are channels modulo 4: a stride of 9 takes from all of them.
     few = slice(None, None, SPARSENESS)
-    moved = rows[few] + channels[few, None, None]
-    coded = rows[few] > 0
-    bits = np.stack(
-        [
-            _sum_blocks(np.where(coded, costs[np.clip(moved + shift, 1, 63), magnitudes[few]], 0).sum(0), grid)
-            for shift in _CANDIDATES
-        ]
-    )
-    return RowShifts(channels, _choose(SPARSENESS * bits, BLOCK_WORTH_BITS))
+    moved = np.where(rows[few] > 0, rows[few] + channels[few, None, None], _NOT_CODED)
+    column = np.broadcast_to(np.arange(rows.shape[2]) // BLOCK, moved[:, :BLOCK].shape)
+    strips = []
+    for top in range(0, rows.shape[1], BLOCK):
+        own = moved[:, top : top + BLOCK]
+        strips.append(
+            _bits_by_shift(column[:, : own.shape[1]], grid[1], own, magnitudes[few, top : top + BLOCK], costs)
+        )
+    return RowShifts(channels, _choose(SPARSENESS * np.stack(strips, 1), BLOCK_WORTH_BITS))
 
 
 def put_shifts(encoder: SymbolEncoder, shifts: RowShifts, tables: TableSet) -> None:
@@ -90,20 +96,31 @@ def get_shifts(decoder: SymbolDecoder, channels: int, grid: tuple[int, int], tab
     return RowShifts(parts[0], parts[1].reshape(grid))
 
 
-def _moved(rows: np.ndarray, shifts: np.ndarray | int) -> np.ndarray:
+def moved_rows(rows: np.ndarray, shifts: np.ndarray | int) -> np.ndarray:
+    """Rows moved by shifts of any fitting shape: row 0 stays, others stay within 1 .. 63."""
     return np.where(rows > 0, np.clip(rows + shifts, 1, 63), 0)
+
+
+def _bits_by_shift(
+    owner: np.ndarray, owners: int, rows: np.ndarray, magnitudes: np.ndarray, costs: np.ndarray
+) -> np.ndarray:
+    """Bits of the symbols of each owner at every candidate shift: counted first, weighed after. [K, owners]
+
+    Args:
+        owner: 0 .. owners - 1; rows: up to `LARGEST_SHIFT` outside 1 .. 63, or `_NOT_CODED`. All of one shape.
+    """
+    reached = np.arange(_NOT_CODED, 64 + LARGEST_SHIFT)
+    key = (owner * len(reached) + rows - _NOT_CODED) * _MAGNITUDES + magnitudes
+    counts = np.bincount(key.ravel(), minlength=owners * len(reached) * _MAGNITUDES).astype(np.float32)
+    weights = np.stack([costs[np.clip(reached + shift, 1, 63)] for shift in _CANDIDATES])
+    weights[:, 0] = 0
+    return weights.reshape(len(_CANDIDATES), -1) @ counts.reshape(owners, -1).T
 
 
 def _choose(bits: np.ndarray, worth_bits: float) -> np.ndarray:
     """Candidate of the fewest bits [K, ...], or none where it hardly matters."""
     gain = bits[len(_CANDIDATES) // 2] - bits.min(0)
     return np.where(gain > worth_bits, _CANDIDATES[bits.argmin(0)], 0)
-
-
-def _sum_blocks(values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Sums over the parts of a map. [h, w] -> [grid rows, grid columns]"""
-    down = np.add.reduceat(values, np.arange(grid[0]) * BLOCK, axis=0)
-    return np.add.reduceat(down, np.arange(grid[1]) * BLOCK, axis=1)
 
 
 def _magnitude_costs(tables: TableSet) -> np.ndarray:

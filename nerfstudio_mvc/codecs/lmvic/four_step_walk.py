@@ -1,0 +1,243 @@
+"""The four steps as encoder and decoder walk them: `four_step_entropy`'s networks, only where a step needs them.
+
+A step codes, at each of the four positions of the 2x2 cells, one of four groups of channels. So the last layers run
+for one group per position, and the first ones add what a step has coded to what is known already. Latents are
+[h, w, M] with the channels of a group side by side (`grouped_channels`); what a step codes are four blocks
+[positions, channels of the group], positions (0, 0), (0, 1), (1, 0), (1, 1) of the cells in turn, rows first.
+
+Encoder and decoder must walk alike: both use the classes here, so that even the means agree on one machine.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
+    MAGNITUDE_LIMIT,
+    ROW_STEPS,
+    TABLES,
+    MeanNetwork,
+    ScaleNetwork,
+)
+from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_MAX, ACTIVATION_STEPS, WEIGHT_STEPS, IntegerConv
+from nerfstudio_mvc.entropy.partitions import PATTERN, POSITIONS
+from nerfstudio_mvc.layers.blocks import LEAK
+from nerfstudio_mvc.layers.pixel_major import Dense, Depthwise, Residual, pixel_major
+from nerfstudio_mvc.layers.rounding import round_half_up
+
+GROUPS = len(POSITIONS)
+Blocks = list[Tensor]
+"""What a step codes: one matrix per position of the cells."""
+
+
+def grouped_channels(channels: int) -> Tensor:
+    """Channel numbers, those of group 0 first, then 1, 2, 3. int64 [channels]"""
+    return torch.cat([torch.arange(group, channels, GROUPS) for group in range(GROUPS)])
+
+
+def group_slices(channels: int) -> list[slice]:
+    """Where each group lies among the grouped channels."""
+    starts = [0]
+    for group in range(GROUPS):
+        starts.append(starts[-1] + len(range(group, channels, GROUPS)))
+    return [slice(*ends) for ends in pairwise(starts)]
+
+
+def step_groups(step: int) -> list[int]:
+    """Group coded in a step at each position of the cells."""
+    return [PATTERN[step].index(position) for position in range(GROUPS)]
+
+
+def at_position(values: Tensor, position: int) -> Tensor:
+    """A view of the cells' `position` in a map. [h, w, ..] -> [about h / 2, about w / 2, ..]"""
+    row, column = POSITIONS[position]
+    return values[row::2, column::2]
+
+
+class StepCells:
+    """Picks out of maps what a step codes, and puts it there. Maps are [h, w, M], channels grouped."""
+
+    def __init__(self, channels: int) -> None:
+        self.slices = group_slices(channels)
+
+    def take(self, values: Tensor, step: int) -> Blocks:
+        """The step's blocks, copied."""
+        return [
+            at_position(values, position)[..., self.slices[group]].flatten(0, 1)
+            for position, group in enumerate(step_groups(step))
+        ]
+
+    def put(self, values: Tensor, step: int, blocks: Blocks) -> None:
+        """Write the step's blocks into `values`."""
+        for position, group in enumerate(step_groups(step)):
+            target = at_position(values, position)[..., self.slices[group]]
+            target.copy_(blocks[position].view(target.shape))
+
+
+class ScaleWeights:
+    """A `ScaleNetwork`'s layers after the hyper features, cut by groups. Integers in float32, as there."""
+
+    def __init__(self, network: ScaleNetwork) -> None:
+        order = grouped_channels(network.rows.weight.shape[0]).to(network.rows.weight.device)
+        slices = group_slices(len(order))
+        width = network.context_space.weight.shape[0]
+        weight = _matrix(network.context_in)[order]
+        self.context = [weight[part].contiguous() for part in slices]
+        self.context_bias = network.context_in.integer_bias()
+        self.space, self.space_bias = network.context_space.integer_weight(), network.context_space.integer_bias()
+        self.step_bias = round_half_up(network.step_bias * (WEIGHT_STEPS * ACTIVATION_STEPS)).permute(0, 2, 3, 1)
+        head = _matrix(network.head)
+        self.head_hyper, self.head_context = head[:width].contiguous(), head[width:].contiguous()
+        self.head_bias = network.head.integer_bias()
+        rows, bias = _matrix(network.rows)[:, order], network.rows.integer_bias()[order]
+        self.rows = [(rows[:, part].contiguous(), bias[part]) for part in slices]
+        self.order, self.slices = order, slices
+
+
+class ScaleWalk:
+    """Table rows of one picture, step by step."""
+
+    def __init__(self, weights: ScaleWeights, hyper: Tensor, base: Tensor) -> None:
+        """`hyper`: the network's hyper features [h, w, width]; `base`: its base accumulator, flat [M]."""
+        self.weights, self.size = weights, hyper.shape[:2]
+        self.base = [base[weights.order[part]] for part in weights.slices]
+        self.hidden = torch.addmm(weights.head_bias, hyper.reshape(-1, hyper.shape[2]), weights.head_hyper)
+        self.context = weights.context_bias.repeat(*self.size, 1)
+
+    def rows(self, step: int) -> Blocks:
+        """Table rows, 0 .. 63, of what the step codes."""
+        weights = self.weights
+        known = _requantize_(self.context.clone()).permute(2, 0, 1)[None]
+        reach = weights.space.shape[-1] // 2
+        context = F.conv2d(known, weights.space, weights.space_bias, padding=reach, groups=len(weights.space))
+        context = context[0].permute(1, 2, 0).contiguous()
+        for position, (row, column) in enumerate(POSITIONS):
+            at_position(context, position).add_(weights.step_bias[step, row, column])
+        context = _requantize_(context).view(-1, context.shape[2])
+        hidden = _requantize_(torch.addmm(self.hidden, context, weights.head_context)).view(*self.size, -1)
+        blocks = []
+        for position, group in enumerate(step_groups(step)):
+            weight, bias = weights.rows[group]
+            values = torch.addmm(bias, at_position(hidden, position).flatten(0, 1), weight)
+            # The channels' own rows have fractions: added last, to an exact integer, as in training.
+            values.add_(self.base[group]).mul_(1.0 / ROW_STEPS)
+            blocks.append(values.add_(0.5).floor_().clamp_(0, TABLES - 1))
+        return blocks
+
+    def add(self, step: int, symbols: Blocks) -> None:
+        """Take in what the step coded."""
+        for position, group in enumerate(step_groups(step)):
+            magnitudes = symbols[position].abs().clamp_(max=MAGNITUDE_LIMIT).mul_(ACTIVATION_STEPS)
+            _add_at(self.context, position, magnitudes @ self.weights.context[group])
+
+
+class MeanWeights:
+    """A `MeanNetwork`'s layers, cut by groups."""
+
+    def __init__(self, network: MeanNetwork) -> None:
+        order = grouped_channels(network.mean.weight.shape[0]).to(network.mean.weight.device)
+        slices = group_slices(len(order))
+        width = network.context_space.weight.shape[0]
+        self.hyper, self.quality = pixel_major(network.hyper), network.quality
+        reference = network.reference[0]
+        self.reference = Dense(_matrix(reference)[:-1][order], reference.bias)
+        self.reference_valid = _matrix(reference)[-1]
+        self.reference_block = Residual(network.reference[1])
+        context, difference = _matrix(network.context_in)[order], _matrix(network.context_difference)[order]
+        self.context = [context[part].contiguous() for part in slices]
+        self.context_bias = network.context_in.bias
+        self.difference = [difference[part].contiguous() for part in slices]
+        self.space = Depthwise(network.context_space)
+        self.step_bias = network.step_bias.permute(0, 2, 3, 1)
+        head = _matrix(network.head[0])
+        self.head_features = Dense(head[:width], network.head[0].bias)
+        self.head_context = head[width:].contiguous()
+        self.head_block = Residual(network.head[2])
+        # Means and gates of a group side by side: one product for both.
+        last = torch.cat([_matrix(network.mean)[:, order], _matrix(network.gate)[:, order]], 1)
+        bias = torch.cat([network.mean.bias[order], network.gate.bias[order]])
+        self.last = []
+        for part in slices:
+            gate = slice(part.start + len(order), part.stop + len(order))
+            self.last.append((torch.cat([last[:, part], last[:, gate]], 1), torch.cat([bias[part], bias[gate]])))
+
+
+class MeanWalk:
+    """Means of one picture, step by step.
+
+    Args:
+        z: hyper-latent symbols. [h', w', N]
+        level: quality, 0..1. [1, 1]
+        reference: latent [h, w, M], channels grouped, and validity [h, w, 1] of the warped reference.
+    """
+
+    def __init__(
+        self,
+        weights: MeanWeights,
+        z: Tensor,
+        *,
+        level: Tensor,
+        size: tuple[int, int],
+        reference: tuple[Tensor, Tensor] | None,
+    ) -> None:
+        self.weights, self.size, self.reference = weights, size, reference
+        features = weights.hyper(z)[: size[0], : size[1]] + weights.quality(level)[0]
+        if reference is not None:
+            entered = weights.reference(reference[0]).add_(reference[1] * weights.reference_valid)
+            features = features.add_(weights.reference_block(entered))
+        self.features = weights.head_features(features).view(size[0] * size[1], -1)
+        self.context = weights.context_bias.repeat(*size, 1)
+        channels = sum(len(part) for part in weights.context)
+        self.cells = StepCells(channels)
+
+    def means(self, step: int) -> Blocks:
+        """Means of what the step codes."""
+        weights = self.weights
+        context = weights.space(F.leaky_relu(self.context, LEAK)).contiguous()
+        for position, (row, column) in enumerate(POSITIONS):
+            at_position(context, position).add_(weights.step_bias[step, row, column])
+        hidden = torch.addmm(self.features, context.view(-1, context.shape[2]), weights.head_context)
+        hidden = F.leaky_relu_(hidden, LEAK).view(*self.size, -1)
+        hidden = F.leaky_relu_(weights.head_block(hidden), LEAK)
+        blocks = []
+        for position, group in enumerate(step_groups(step)):
+            weight, bias = weights.last[group]
+            own = at_position(hidden, position).flatten(0, 1)
+            if self.reference is None:
+                half = weight.shape[1] // 2
+                blocks.append(torch.addmm(bias[:half], own, weight[:, :half]))
+                continue
+            mean, gate = torch.addmm(bias, own, weight).chunk(2, 1)
+            valid = at_position(self.reference[1], position).flatten(0, 1)
+            latent = at_position(self.reference[0], position)[..., self.cells.slices[group]].flatten(0, 1)
+            blocks.append(mean + torch.sigmoid_(gate) * valid * latent)
+        return blocks
+
+    def add(self, step: int, y_hat: Blocks) -> None:
+        """Take in what the step coded, means included."""
+        for position, group in enumerate(step_groups(step)):
+            gained = y_hat[position] @ self.weights.context[group]
+            if self.reference is not None:
+                latent = at_position(self.reference[0], position)[..., self.cells.slices[group]].flatten(0, 1)
+                gained.addmm_(y_hat[position] - latent, self.weights.difference[group])
+            _add_at(self.context, position, gained)
+
+
+def _add_at(values: Tensor, position: int, gained: Tensor) -> None:
+    target = at_position(values, position)
+    target.add_(gained.view(target.shape))
+
+
+def _requantize_(accumulator: Tensor) -> Tensor:
+    """`integer_layers.requantize`, in place: each operation exact."""
+    return accumulator.mul_(1.0 / WEIGHT_STEPS).add_(0.5).floor_().clamp_(0, ACTIVATION_MAX)
+
+
+def _matrix(layer: torch.nn.Conv2d | IntegerConv) -> Tensor:
+    """Weights of a 1x1 convolution. [Cin, Cout]"""
+    weight = layer.integer_weight() if isinstance(layer, IntegerConv) else layer.weight
+    return weight.detach()[:, :, 0, 0].t()

@@ -1,0 +1,160 @@
+"""The image model as it codes: `image_model`'s transforms on maps stored pixel by pixel (`layers.pixel_major`).
+
+Same weights, same sums but for rounding; latents have their channels grouped as `four_step_walk` wants them. Encoder
+and decoder both run this, so that they agree; training runs `image_model` itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nerfstudio_mvc.codecs.lmvic.four_step_walk import MeanWeights, ScaleWeights, grouped_channels
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.layers.block_transform import BLOCK
+from nerfstudio_mvc.layers.pixel_major import Dense, bands, pixel_major
+
+BLEND_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class ReadyReference:
+    """What a reference gives the view, whatever the view's own symbols are.
+
+    features [H / 4, W / 4, C]; latent in quantiser steps [h, w, M]; valid, share of a latent position that the
+    reference shows [h, w, 1].
+    """
+
+    features: Tensor
+    latent: Tensor
+    valid: Tensor
+
+    @property
+    def for_means(self) -> tuple[Tensor, Tensor]:
+        return self.latent, self.valid
+
+
+class ImageInference:
+    """Transforms of one `ImageModel`, its weights laid out for coding; holds no state between calls."""
+
+    def __init__(self, model: ImageModel) -> None:
+        self.model = model
+        self.order = grouped_channels(model.config.channels).to(model.log_gain.device)
+        transform = model.transform
+        self.analysis = Dense(transform.analysis[self.order].permute(2, 3, 1, 0).flatten(0, 2), gather=BLOCK)
+        self.synthesis = Dense(transform.synthesis[self.order].permute(0, 2, 3, 1).flatten(1), scatter=BLOCK)
+        self.g_a_in, self.g_a = pixel_major(model.g_a_in), pixel_major(model.g_a[:-1])
+        last = model.g_a[-1]
+        self.g_a_last = Dense(_matrix(last)[:, self.order], last.bias[self.order])
+        self.h_a_in = Dense(_matrix(model.h_a[0])[self.order], model.h_a[0].bias)
+        self.h_a = pixel_major(*model.h_a[1:])
+        first = model.g_s_latent[0]
+        self.g_s_latent_in = Dense(_matrix(first)[self.order], first.bias)
+        self.g_s_latent = pixel_major(*model.g_s_latent[1:])
+        self.g_s_picture = Dense.of(model.g_s_picture[1], gather=model.g_s_picture[0].downscale_factor)
+        self.g_s, self.g_s_out, self.finish = (pixel_major(part) for part in (model.g_s, model.g_s_out, model.finish))
+        self.reference_in, self.reference_valid = _split_inputs(model.reference_in[1], (3, 1), BLEND_STRIDE)
+        self.reference_block = pixel_major(model.reference_in[2])
+        self.reference_to_g_a = Dense.of(model.reference_to_g_a)
+        self.reference_to_g_s = Dense.of(model.reference_to_g_s)
+        self.blend_in = _split_inputs(model.blend.weigh[1], (3, 3, 1, 1), BLEND_STRIDE)
+        self.blend_out = pixel_major(*model.blend.weigh[2:])
+        self.means, self.scales = MeanWeights(model.means), ScaleWeights(model.scales)
+
+    def prepare(self, reference: Reference, level: Tensor) -> ReadyReference:
+        """Send a warped picture through the same analysis as the view itself."""
+        centered, valid = _padded(_pixels(reference.picture)) - 0.5, _padded(_pixels(reference.valid))
+        features = self.reference_in(centered)
+        self.reference_valid.add_to(features, valid)
+        latent = self._latent(centered, self.g_a_in(centered), level)
+        share = F.avg_pool2d(valid.permute(2, 0, 1)[None], BLOCK)[0].permute(1, 2, 0).contiguous()
+        return ReadyReference(self.reference_block(features), latent, share)
+
+    def analyse(self, x: Tensor, reference: ReadyReference | None, level: Tensor) -> Tensor:
+        """Picture [1, 3, H, W], 0..1 -> y in quantiser steps. [h, w, M]"""
+        centered = _padded(_pixels(x)) - 0.5
+        features = self.g_a_in(centered)
+        if reference is not None:
+            self.reference_to_g_a.add_to(features, reference.features)
+        return self._latent(centered, features, level)
+
+    def hyper_analyse(self, y: Tensor) -> Tensor:
+        """y -> z, unquantised. [ceil(h / 4), ceil(w / 4), N]"""
+        return self.h_a(self.h_a_in(_padded(y, 4)))
+
+    def synthesise(self, y_hat: Tensor, reference: ReadyReference | None, level: Tensor) -> Tensor:
+        """y_hat in quantiser steps -> picture, unclamped, cut off nowhere. [16 h, 16 w, 3]"""
+        y_hat = y_hat * self.model.inverse_gain(level).flatten()[self.order]
+        picture = self.synthesis(y_hat)
+        features = self.g_s_latent(self.g_s_latent_in(y_hat))
+        self.g_s_picture.add_to(features, picture)
+        if reference is not None:
+            self.reference_to_g_s.add_to(features, reference.features)
+        picture += self.g_s_out(self.g_s(features))
+        picture += self.finish(picture)
+        return picture.add_(0.5)
+
+    def blend(self, first: Reference, second: Reference) -> Reference:
+        """`ReferenceBlend`: `first` is the nearer one. The result is not yet filled where neither is valid."""
+        pictures = [_pixels(part.picture) for part in (first, second)]
+        validity = [_pixels(part.valid) for part in (first, second)]
+        height, width = pictures[0].shape[:2]
+        features = None
+        for layer, part in zip(self.blend_in, [picture - 0.5 for picture in pictures] + validity, strict=True):
+            part = _padded(part, BLEND_STRIDE)
+            if features is None:
+                features = layer(part)
+            else:
+                layer.add_to(features, part)
+        logit = self.blend_out(features)[:height, :width]
+        picture = torch.empty_like(pictures[0])
+        for band in bands(height, width, 3):
+            odds = torch.sigmoid(logit[band] + 0.5)
+            odds_first, odds_second = odds * validity[0][band], (1 - odds) * validity[1][band]
+            share = odds_first / (odds_first + odds_second).clamp_min(1e-6)
+            torch.lerp(pictures[1][band], pictures[0][band], share, out=picture[band])
+        return Reference(_planes(picture), torch.maximum(first.valid, second.valid))
+
+    def _latent(self, centered: Tensor, features: Tensor, level: Tensor) -> Tensor:
+        y = self.analysis(centered)
+        self.g_a_last.add_to(y, self.g_a(features))
+        return y.mul_(self.model.gain(level).flatten()[self.order])
+
+
+def _split_inputs(layer: nn.Conv2d, channels: tuple[int, ...], gather: int) -> list[Dense]:
+    """One layer behind `PixelUnshuffle(gather)` as one per part of its input; the first one adds the bias."""
+    parts, start = [], 0
+    for count in channels:
+        own = layer.weight[:, start * gather**2 : (start + count) * gather**2]
+        own = own.view(len(own), count, gather, gather).permute(2, 3, 1, 0).flatten(0, 2)
+        parts.append(Dense(own, layer.bias if start == 0 else None, gather=gather))
+        start += count
+    return parts
+
+
+def _pixels(planes: Tensor) -> Tensor:
+    """[1, C, H, W] -> [H, W, C]"""
+    return planes[0].permute(1, 2, 0).contiguous()
+
+
+def _planes(pixels: Tensor) -> Tensor:
+    """[H, W, C] -> [1, C, H, W], no copy"""
+    return pixels.permute(2, 0, 1)[None]
+
+
+def _padded(pixels: Tensor, multiple: int = BLOCK) -> Tensor:
+    """Grow to multiples, bottom and right, by repeating the last row and column. [H, W, C]"""
+    height, width = pixels.shape[:2]
+    if height % multiple == 0 and width % multiple == 0:
+        return pixels
+    rows, columns = (
+        torch.arange(size + -size % multiple, device=pixels.device).clamp_max(size - 1) for size in (height, width)
+    )
+    return pixels[rows][:, columns]
+
+
+def _matrix(layer: nn.Conv2d) -> Tensor:
+    return layer.weight.detach()[:, :, 0, 0].t()
