@@ -112,8 +112,7 @@ class Container:
     def record_bytes(self, name: str) -> int:
         """Bytes of the ZIP records that belong to one entry."""
         entry = self._entry(name)
-        extras = len(entry.extra) + len(entry.comment)
-        return LOCAL_RECORD_BYTES + CENTRAL_RECORD_BYTES + 2 * len(entry.filename.encode()) + extras
+        return record_bytes(entry.filename) + len(entry.extra) + len(entry.comment)
 
     def read(self, name: str, *, limit: int) -> bytes:
         """All bytes of an entry, checked against its CRC-32.
@@ -165,6 +164,11 @@ class Container:
         if name not in self._entries:
             raise self.damaged(f'entry "{name}" is missing')
         return self._entries[name]
+
+
+def record_bytes(name: str) -> int:
+    """Bytes of the ZIP records of an entry as `new_entry` makes it."""
+    return LOCAL_RECORD_BYTES + CENTRAL_RECORD_BYTES + 2 * len(name.encode())
 
 
 def new_entry(name: str, *, packed: bool) -> zipfile.ZipInfo:

@@ -90,6 +90,15 @@ class WorkFolder:
         except FileNotFoundError:
             return None
 
+    def size(self, name: str) -> int:
+        """Bytes of a kept file."""
+        return (self.path / name).stat().st_size
+
+    def drop(self, name: str) -> None:
+        """Remove a kept file, if it is there."""
+        with writing(self.target):
+            (self.path / name).unlink(missing_ok=True)
+
     def close(self, *, remove: bool) -> None:
         """Give the lock up; `remove` the folder with all that is in it."""
         if remove:

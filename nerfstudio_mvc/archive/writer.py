@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,7 @@ from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.archived_paths import check_path
 from nerfstudio_mvc.archive.attachments import AttachmentPlan, read_attached
 from nerfstudio_mvc.archive.camera_table import decode_cameras, encode_cameras, views_of_table
-from nerfstudio_mvc.archive.container import CHUNK_BYTES, new_entry
+from nerfstudio_mvc.archive.container import CHUNK_BYTES, new_entry, record_bytes
 from nerfstudio_mvc.archive.group_entry import cut_strings, decode_header, encode_group
 from nerfstudio_mvc.archive.image_metadata import metadata_items
 from nerfstudio_mvc.archive.integrity import VerifyReport, verify
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from nerfstudio_mvc.capture.image_files import ImageMetadata
 
 ASSEMBLED_NAME = "assembled.zip"
+MEASURED_NAME = "measured.zip"
+QUALITY_NAME = "quality"
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,13 @@ class CodingSettings:
     Attributes:
         codec: name in `codecs.catalog`, e.g. ``"lmvic"``.
         fingerprint: of the weights, as the codec gives it; "" for a codec without weights.
-        quality: 1 to 8.
+        quality: 1 to 8; None when it is found on the way (`ArchiveWriter.choose_quality`) for what `parameters` say.
         parameters: whatever else shapes the strings, JSON values only (group size, depth prior, versions).
     """
 
     codec: str
     fingerprint: str
-    quality: float
+    quality: float | None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -78,6 +80,7 @@ class ArchiveWriter:
 
     Attributes:
         views: the views as a reader will give them back: cameras through their stored form, `image_path` None.
+        quality: of the groups; None until it is chosen, by this run or the one being resumed.
 
     Raises:
         OutputError: the target exists, another run is writing it, the work folder belongs to other inputs or
@@ -113,6 +116,7 @@ class ArchiveWriter:
         table = decode_cameras(self._cameras, view_count=len(views), what=str(self.path))
         self.views: tuple[View, ...] = views_of_table(table, self._entries)
         self._work = WorkFolder(self.path, key=self._key([digest for _, digest in photographs]), resume=resume)
+        self.quality = self._kept_quality() if settings.quality is None else settings.quality
         self._finished = {group_idx: size for group_idx in range(len(groups)) if (size := self._kept_bytes(group_idx))}
         self._open = True
 
@@ -123,6 +127,19 @@ class ArchiveWriter:
         if self._open:
             self._close(remove=not self._finished)
 
+    def choose_quality(self, quality: float) -> None:
+        """Set the quality of all groups, where the settings left it open; groups of another quality are dropped.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if quality != self.quality:
+            self._finished.clear()
+            for group_idx in range(len(self._groups)):
+                self._work.drop(_kept_name(group_idx))
+            self._work.keep(QUALITY_NAME, repr(quality).encode())
+            self.quality = quality
+
     def has_group(self, group_idx: int) -> bool:
         """Whether the group is finished, in this run or in the one being resumed."""
         return group_idx in self._finished
@@ -130,6 +147,27 @@ class ArchiveWriter:
     def finished_payload_bytes(self, group_idx: int) -> int:
         """Bytes of the strings of a finished group."""
         return self._finished[group_idx]
+
+    @property
+    def groups_bytes(self) -> int:
+        """Bytes in the file of the groups finished so far, headers and ZIP records included."""
+        return sum(self._work.size(_kept_name(idx)) + record_bytes(layout.group_entry(idx)) for idx in self._finished)
+
+    def rest_bytes(self, plan: AttachmentPlan, *, image_metadata: Mapping[int, ImageMetadata]) -> int:
+        """Bytes in the file of everything but the groups; errors as in `finish`.
+
+        Arguments as of `finish`. Attached files are packed for it, and packed again in the end.
+        """
+        measured = self._work.path / MEASURED_NAME
+        plan = self._without_output(plan)
+        small, large = _split(plan)
+        try:
+            with writing(self.path):
+                with zipfile.ZipFile(measured, "w") as archive:
+                    self._write_entries(archive, plan, small, large, image_metadata, groups=())
+                return measured.stat().st_size
+        finally:
+            measured.unlink(missing_ok=True)
 
     def add_group(self, group: CodedGroup, *, pixel_checks: Mapping[int, int]) -> None:
         """Keep a coded group; `pixel_checks` maps view_idx to `integrity.pixel_check` of what the decoder will show.
@@ -159,6 +197,8 @@ class ArchiveWriter:
         missing = [group_idx for group_idx in range(len(self._groups)) if not self.has_group(group_idx)]
         if missing:
             raise ShapeError(f"groups {missing} were not added")
+        if self.quality is None:
+            raise ShapeError("the quality of the groups was not chosen")
         assembled = self._work.path / ASSEMBLED_NAME
         plan = self._without_output(plan)
         small, large = _split(plan)
@@ -166,7 +206,7 @@ class ArchiveWriter:
         try:
             with writing(self.path, needed_bytes=needed_bytes):
                 with zipfile.ZipFile(assembled, "w") as archive:
-                    self._write_entries(archive, plan, small, large, image_metadata)
+                    self._write_entries(archive, plan, small, large, image_metadata, groups=range(len(self._groups)))
                 with assembled.open("r+b") as stream:
                     os.fsync(stream.fileno())
                 report = self._verified(assembled)
@@ -206,6 +246,13 @@ class ArchiveWriter:
         }
         return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
+    def _kept_quality(self) -> float | None:
+        data = self._work.read(QUALITY_NAME)
+        try:
+            return None if data is None else float(data)
+        except ValueError:
+            return None
+
     def _kept_bytes(self, group_idx: int) -> int | None:
         """Payload bytes of a group left in the work folder; None when it is not there or not whole."""
         data = self._work.read(_kept_name(group_idx))
@@ -226,11 +273,13 @@ class ArchiveWriter:
         small: Sequence[tuple[str, int]],
         large: Sequence[tuple[str, int]],
         image_metadata: Mapping[int, ImageMetadata],
+        *,
+        groups: Iterable[int],
     ) -> None:
         manifest = encode_manifest(self._manifest(plan, small, large))
         archive.writestr(new_entry(layout.MANIFEST_ENTRY, packed=True), manifest, compresslevel=9)
         archive.writestr(new_entry(layout.CAMERAS_ENTRY, packed=False), self._cameras)
-        for group_idx in range(len(self._groups)):
+        for group_idx in groups:
             data = self._work.read(_kept_name(group_idx))
             if data is None:
                 raise OutputError(f"{self._work.path}: group {group_idx} is gone from the work folder; run again.")
@@ -258,7 +307,7 @@ class ArchiveWriter:
             writer=f"nerfstudio_mvc {__version__}",
             codec=self._settings.codec,
             fingerprint=self._settings.fingerprint,
-            quality=self._settings.quality,
+            quality=0.0 if self.quality is None else self.quality,
             parameters=self._settings.parameters,
             kind=self._kind,
             views=self._entries,

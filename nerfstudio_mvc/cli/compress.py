@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nerfstudio_mvc.cli.console import format_bytes, format_saving, format_seconds, print_json, print_table
-from nerfstudio_mvc.cli.flags import DepthChoice, DeviceChoice, EffortChoice, OptionalPath
+from nerfstudio_mvc.cli.flags import (
+    DepthChoice,
+    DeviceChoice,
+    EffortChoice,
+    OptionalFloat,
+    OptionalPath,
+    OptionalText,
+    parse_bytes,
+)
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 if TYPE_CHECKING:
@@ -24,8 +33,14 @@ class Compress:
     """The file to make, e.g. garden.mvc. It appears when it is complete and verified."""
     codec: Literal["lmvic", "av1", "parahydra"] = "lmvic"
     """How the photographs are coded."""
-    quality: float = 5.0
-    """1 (smallest file) to 8 (best photographs)."""
+    quality: OptionalFloat = None
+    """1 (smallest file) to 8 (best photographs); 5 when neither this nor a target is given."""
+    target_bpp: OptionalFloat = None
+    """Find the quality for this rate in bits per pixel, everything but attached files counted, within about 2 %."""
+    target_psnr: OptionalFloat = None
+    """Find the quality for this PSNR in dB, mean of the views, within about 0.1 dB."""
+    target_size: OptionalText = None
+    """Find the quality for a file of this size, attached files included, or up to 3 % less: 800kB, 5MB, 1.2GB."""
     group_size: int = 16
     """About how many views are coded together; a group decodes without the others."""
     depth: DepthChoice = "auto"
@@ -49,10 +64,17 @@ class Compress:
 
     def run(self) -> int:
         """Do it."""
-        if not 1 <= self.quality <= 8:
+        given = [self.quality, self.target_bpp, self.target_psnr, self.target_size]
+        if sum(value is not None for value in given) > 1:
+            raise UsageError("--quality, --target-bpp, --target-psnr and --target-size exclude each other: give one")
+        if self.quality is not None and not 1 <= self.quality <= 8:
             raise UsageError(f"--quality {self.quality:g} is out of range: give a number from 1 (smallest) to 8 (best)")
         if self.group_size < 1:
             raise UsageError(f"--group-size {self.group_size} is out of range: give 1 or more")
+        for name, value in (("bpp", self.target_bpp), ("psnr", self.target_psnr)):
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"--target-{name} {value:g} is out of range: give a number above 0")
+        target_size_bytes = None if self.target_size is None else parse_bytes(self.target_size, flag="--target-size")
         # torch and the rest arrive only now: --help has answered already.
         from nerfstudio_mvc.cli.progress_view import ProgressView
         from nerfstudio_mvc.pipeline.compress import compress_capture
@@ -63,6 +85,9 @@ class Compress:
                 self.output,
                 codec=self.codec,
                 quality=self.quality,
+                target_bpp=self.target_bpp,
+                target_psnr_db=self.target_psnr,
+                target_size_bytes=target_size_bytes,
                 group_size=self.group_size,
                 depth=self.depth,
                 depth_effort=self.depth_effort,
@@ -93,6 +118,8 @@ def _print_report(report: CompressReport) -> None:
     ]
     if report.psnr_db is not None:
         rows.append(("PSNR, mean of the views", f"{report.psnr_db:.2f} dB"))
+    if report.target is not None:
+        rows.append(("target", report.target))
     rows.append(("depth", report.depth))
     rows.append(("time", format_seconds(report.elapsed_s)))
     rows += [("left out", f"{item.path}  {format_bytes(item.bytes)}  {item.reason}") for item in report.left_out]

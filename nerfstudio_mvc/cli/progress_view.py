@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from nerfstudio_mvc.cli.console import format_bytes, format_count, format_saving, format_sizes
-from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Planned, StepProgress, ViewDone, Warned
+from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Noted, Planned, StepProgress, ViewDone, Warned
 
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -58,6 +58,7 @@ class ProgressView:
         match event:
             case Planned():
                 self._console.print(plan_line(event), markup=False)
+                self._start_again()
                 self._views_task = self._progress.add_task(self._verb, total=event.views, note="")
             case StepProgress():
                 self._show_step(event)
@@ -70,10 +71,17 @@ class ProgressView:
                 self._advance(event.views, event.payload_bytes, event.source_bytes)
             case Warned():
                 self._console.print(f"warning: {event.message}", markup=False)
+            case Noted():
+                self._console.print(event.message, markup=False)
 
     def print_line(self, line: str) -> None:
         """Print a line above the bars."""
         self._console.print(line, markup=False)
+
+    def _start_again(self) -> None:
+        if self._views_task is not None:
+            self._progress.remove_task(self._views_task)
+        self._payload_bytes = self._source_bytes = self._views_done = 0
 
     def _show_step(self, event: StepProgress) -> None:
         if event.step not in self._step_tasks:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Planned:
-    """What is about to happen, reported once, before the long part.
+    """What is about to happen, reported before the long part; again when all is coded anew with another quality.
 
     Attributes:
         codec, fingerprint, quality, device: how it is coded; `fingerprint` of the weights, "" without weights.
@@ -70,7 +70,14 @@ class Warned:
     message: str
 
 
-Event = Planned | StepProgress | ViewDone | GroupReused | Warned
+@dataclass(frozen=True)
+class Noted:
+    """How the work stands, in one line."""
+
+    message: str
+
+
+Event = Planned | StepProgress | ViewDone | GroupReused | Warned | Noted
 OnEvent = Callable[[Event], None]
 
 

@@ -15,11 +15,12 @@ from nerfstudio_mvc import compress_capture
 from nerfstudio_mvc.cli.compress import Compress
 from nerfstudio_mvc.cli.console import format_bytes, format_seconds, format_sizes
 from nerfstudio_mvc.cli.decompress import Decompress
+from nerfstudio_mvc.cli.flags import parse_bytes
 from nerfstudio_mvc.cli.info import Info
 from nerfstudio_mvc.cli.main import run_command
 from nerfstudio_mvc.cli.progress_view import ProgressView, plan_line
 from nerfstudio_mvc.cli.verify import Verify
-from nerfstudio_mvc.pipeline.progress import GroupReused, Planned, StepProgress, ViewDone, Warned
+from nerfstudio_mvc.pipeline.progress import GroupReused, Noted, Planned, StepProgress, ViewDone, Warned
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +112,7 @@ def test_bad_capture_is_one_line_with_a_remedy(tmp_path: Path, capsys) -> None:
 def test_planned_codec_says_so(tmp_path: Path, capsys) -> None:
     capture = write_nerfstudio_capture(tmp_path / "capture")
     assert run(Compress, "--data", capture, "--output", tmp_path / "a.mvc", "--codec", "parahydra") == 1
-    assert "available: lmvic" in capsys.readouterr().err
+    assert "available: av1, lmvic" in capsys.readouterr().err
 
 
 def test_interruption_is_exit_code_130(capsys) -> None:
@@ -169,3 +170,38 @@ def test_numbers_carry_units() -> None:
     ]
     assert format_sizes([(8, 4), (4, 8)]) == "8x4, 4x8"
     assert re.fullmatch(r"1x1, 2x2, 3x3 and 2 other sizes", format_sizes([(n, n) for n in range(1, 6)]))
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--quality", "3", "--target-bpp", "1"], "exclude each other"),
+        (["--target-psnr", "30", "--target-size", "5MB"], "exclude each other"),
+        (["--target-psnr", "-3"], "above 0"),
+        (["--target-size", "much"], "is no size"),
+        (["--target-size", "0kB"], "is no size"),
+    ],
+)
+def test_targets_that_make_no_sense(tmp_path: Path, capsys, flags: list[str], text: str) -> None:
+    assert run(Compress, "--data", tmp_path, "--output", tmp_path / "a.mvc", *flags) == 2
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("800kB", 800e3), ("5 MB", 5e6), ("1.5MiB", 1.5 * 2**20), ("1.2g", 1.2e9), ("12345", 12345)]
+)
+def test_sizes_in_words(text: str, count: float) -> None:
+    assert parse_bytes(text, flag="--target-size") == count
+
+
+def test_coding_anew_starts_the_count_again(capsys) -> None:
+    with ProgressView("compressing") as view:
+        for quality in (5.0, 4.0):
+            view.on_event(Planned("lmvic", "", quality, "cpu", views=2, groups=1, sizes=((8, 8),)))
+            view.on_event(GroupReused(0, views=2, payload_bytes=10, source_bytes=100))
+            assert view._views_done == 2
+        view.on_event(Noted("0.5 bpp reached"))
+    err = capsys.readouterr().err
+    assert "quality 5:" in err
+    assert "quality 4:" in err
+    assert "\n0.5 bpp reached\n" in err
