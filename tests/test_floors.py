@@ -60,7 +60,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
             "colmap_io",
             "errors",
         },
-        {"PIL", "matplotlib", "torch", "cv2"},
+        {"PIL", "pillow_jxl", "torch", "cv2"},
     ),
     "cli": (
         {"benchmarking", "pipeline", "training", "splatting", "archive", "capture", "geometry", "quality", "errors"},

@@ -1,33 +1,34 @@
 """Rate, quality and speed of archives of one capture, beside the peers on the same photographs.
 
-Archives are made and decoded by `pipeline`; writing the results down is `result_files`'.
+Archives are made and decoded by `pipeline`; writing the results down is `result_files`', showing them `html_report`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nerfstudio_mvc.archive.reader import ArchiveReader
 from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
+from nerfstudio_mvc.benchmarking.curves import BdRate, CurvePoint, bd_rates
 from nerfstudio_mvc.benchmarking.peer_points import PeerPoints, points_key
-from nerfstudio_mvc.benchmarking.peers import Peer
+from nerfstudio_mvc.benchmarking.peers import Peer, ViewOrder
 from nerfstudio_mvc.benchmarking.rate_curve import EqualQuality, OnPhotograph, RateCurve
+from nerfstudio_mvc.benchmarking.side_by_side import CropSpec, Rendition, ViewCrops, choose_crops, coded_by
 from nerfstudio_mvc.capture.image_files import read_image
-from nerfstudio_mvc.errors import MvcError, ShapeError
+from nerfstudio_mvc.capture.view_order import coding_order
+from nerfstudio_mvc.errors import MvcError
 from nerfstudio_mvc.pipeline.compress import DepthChoice, EffortChoice, compress_capture
-from nerfstudio_mvc.pipeline.evaluate import evaluate_archive
+from nerfstudio_mvc.pipeline.evaluate import EvaluateReport, evaluate_archive
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
-from nerfstudio_mvc.quality.bd_rate import RatePoint, bd_rate_percent
 
 if TYPE_CHECKING:
     from nerfstudio_mvc.codecs.interface import MultiViewCodec
-
-FEWEST_FOR_BD_RATE = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,16 @@ class CodingOptions:
     depth_effort: EffortChoice = "default"
     device: str = "auto"
     weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class ViewResult:
+    """One view of an archive: its bytes, PSNR in dB (inf when equal), MS-SSIM (None for a view too small for it)."""
+
+    name: str
+    bytes: int
+    psnr_db: float
+    ms_ssim: float | None
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,7 @@ class ArchiveResult:
         encode_s: seconds of the whole compression, depth included; None for an archive that was there.
         decode_s: seconds to decode all views, files not written.
         encode_mp_per_s, decode_mp_per_s: million pixels per second.
+        view_results: in capture order.
         peers: by name.
     """
 
@@ -96,6 +108,7 @@ class ArchiveResult:
     decode_s: float
     encode_mp_per_s: float | None
     decode_mp_per_s: float
+    view_results: tuple[ViewResult, ...]
     peers: Mapping[str, PeerResult]
 
 
@@ -106,13 +119,22 @@ class CaptureResult:
     Attributes:
         capture: name of its folder.
         archives: in the order they were measured.
-        bd_rate_percent: peer -> rate of the archives against it over the PSNR both reach (-30: 30 % less); empty with
-            fewer than three archives, None where the curves share no PSNR.
+        peer_curves: peer -> everything it was measured at, rate rising.
+        bd_rates: our codecs, where three archives or more make a curve, against the peers and each other.
     """
 
     capture: str
     archives: tuple[ArchiveResult, ...]
-    bd_rate_percent: Mapping[str, float | None]
+    peer_curves: Mapping[str, tuple[CurvePoint, ...]]
+    bd_rates: tuple[BdRate, ...]
+
+    def own_curves(self) -> dict[str, tuple[CurvePoint, ...]]:
+        """Codec -> its archives as a curve, rate rising."""
+        curves: dict[str, list[CurvePoint]] = {}
+        for archive in self.archives:
+            point = CurvePoint(archive.quality, archive.coded_bytes, archive.bpp, archive.psnr_db, archive.ms_ssim)
+            curves.setdefault(archive.codec, []).append(point)
+        return {codec: _by_rate(points) for codec, points in curves.items()}
 
 
 class CaptureBenchmark:
@@ -123,6 +145,7 @@ class CaptureBenchmark:
         peers: whom to compare with.
         options: how archives are made and decoded.
         peer_points: keeps what peers were measured at beyond this benchmark.
+        with_pictures: measure MS-SSIM of the peers too, and keep crops for `side_by_side`.
     """
 
     def __init__(
@@ -132,22 +155,28 @@ class CaptureBenchmark:
         peers: Sequence[Peer],
         options: CodingOptions | None = None,
         peer_points: PeerPoints | None = None,
+        with_pictures: bool = False,
     ) -> None:
         self.data = data
         self._peers = peers
         self._options = options or CodingOptions()
         self._peer_points = peer_points
-        self._view_names: tuple[str, ...] = ()
+        self._with_pictures = with_pictures
+        self._names: dict[ViewOrder, tuple[str, ...]] = {}
         self._curves: dict[str, RateCurve] = {}
         self._results: list[ArchiveResult] = []
+        self._crop_specs: tuple[CropSpec, ...] = ()
+        self._renditions: list[Rendition] = []
 
-    def measure_quality(self, quality: float, *, on_event: OnEvent | None = None) -> ArchiveResult:
-        """Make an archive in a temporary folder, and measure it.
+    def measure_quality(
+        self, quality: float, *, codec: str | MultiViewCodec | None = None, on_event: OnEvent | None = None
+    ) -> ArchiveResult:
+        """Make an archive in a temporary folder, with `codec` instead of the options', and measure it.
 
         Raises:
             MvcError: see `compress_capture`, `evaluate_archive` and `RateCurve.at_psnr`.
         """
-        options = self._options
+        options = self._options if codec is None else replace(self._options, codec=codec)
         with TemporaryDirectory(prefix="ns-mvc-eval-") as folder:
             report = compress_capture(
                 self.data,
@@ -161,7 +190,9 @@ class CaptureBenchmark:
                 weights=options.weights,
                 on_event=on_event,
             )
-            return self._measure(report.archive, name="", encode_s=report.elapsed_s, on_event=on_event)
+            return self._measure(
+                report.archive, name="", codec=options.codec, encode_s=report.elapsed_s, on_event=on_event
+            )
 
     def measure_archive(self, archive: Path, *, on_event: OnEvent | None = None) -> ArchiveResult:
         """Measure a finished archive.
@@ -170,20 +201,57 @@ class CaptureBenchmark:
             MvcError: it holds other views than those measured before; else see `evaluate_archive` and
                 `RateCurve.at_psnr`.
         """
-        return self._measure(archive, name=archive.name, encode_s=None, on_event=on_event)
+        return self._measure(archive, name=archive.name, codec=self._options.codec, encode_s=None, on_event=on_event)
 
     def result(self) -> CaptureResult:
         """Everything measured so far."""
-        return CaptureResult(
-            capture=self.data.resolve().name,
-            archives=tuple(self._results),
-            bd_rate_percent=self._bd_rates() if len(self._results) >= FEWEST_FOR_BD_RATE else {},
-        )
+        pixels = self._results[0].pixels if self._results else 1
+        peers = {
+            name: _by_rate(
+                CurvePoint(point.setting, point.bytes, 8 * point.bytes / pixels, point.psnr_db, point.ms_ssim)
+                for point in curve.points()
+            )
+            for name, curve in self._curves.items()
+        }
+        result = CaptureResult(self.data.resolve().name, tuple(self._results), peers, ())
+        return replace(result, bd_rates=bd_rates(result.own_curves(), peers))
 
-    def _measure(self, archive: Path, *, name: str, encode_s: float | None, on_event: OnEvent | None) -> ArchiveResult:
+    def side_by_side(self, *, on_event: OnEvent | None = None) -> ViewCrops:
+        """The same crops as every codec shows them, peers at the bytes nearest to those of the archive in the middle.
+
+        Raises:
+            MvcError: nothing was measured with pictures, or a peer cannot code a photograph.
+        """
+        if not self._renditions:
+            raise MvcError(f"{self.data}: no archive was measured with pictures")
+        first = self._results[0].codec
+        own = sorted((each for each in self._renditions if each.codec == first), key=lambda each: each.bytes)
+        middle = own[len(own) // 2]
+        shown = [middle]
+        for codec in dict.fromkeys(each.codec for each in self._renditions if each.codec != first):
+            others = (each for each in self._renditions if each.codec == codec)
+            shown.append(min(others, key=lambda each: abs(each.bytes - middle.bytes)))
+        for peer in self._peers:
+            progress = _peer_progress(peer.name, len(self._names["file"]), on_event or ignore_event)
+            curve = self._curve(peer)
+            point = curve.at_bytes(middle.bytes, on_photograph=progress)
+            self._keep_points(peer, curve)
+            photographs = self._photographs(peer.order)
+            shown.append(coded_by(peer, photographs, self._names[peer.order], point.setting, self._crop_specs))
+        return ViewCrops(self._crop_specs, tuple(self._original(spec) for spec in self._crop_specs), tuple(shown))
+
+    def _measure(
+        self,
+        archive: Path,
+        *,
+        name: str,
+        codec: str | MultiViewCodec,
+        encode_s: float | None,
+        on_event: OnEvent | None,
+    ) -> ArchiveResult:
         summary = summarize(archive)
         self._check_views(archive, summary)
-        codec = self._options.codec
+        rendition = Rendition(summary.manifest.codec, f"quality {summary.manifest.quality:g}", {}, {}, 0)
         evaluation = evaluate_archive(
             archive,
             self.data,
@@ -191,7 +259,12 @@ class CaptureBenchmark:
             weights=self._options.weights,
             codec=None if isinstance(codec, str) else codec,
             on_event=on_event,
+            on_pixels=lambda view, pixels: rendition.keep_crops(view, pixels, self._crop_specs),
         )
+        coded_bytes = summary.file_bytes - summary.attachment_bytes
+        if self._with_pictures:
+            psnrs = {view.name: view.psnr_db for view in evaluation.views}
+            self._renditions.append(replace(rendition, view_psnr_db=psnrs, bytes=coded_bytes))
         peers = {
             peer.name: self._measure_peer(peer, evaluation.psnr_db, summary, on_event or ignore_event)
             for peer in self._peers
@@ -205,7 +278,7 @@ class CaptureBenchmark:
             views=len(evaluation.views),
             pixels=summary.pixels,
             source_bytes=summary.source_bytes,
-            coded_bytes=summary.file_bytes - summary.attachment_bytes,
+            coded_bytes=coded_bytes,
             attachment_bytes=summary.attachment_bytes,
             bpp=summary.bpp,
             psnr_db=evaluation.psnr_db,
@@ -214,40 +287,54 @@ class CaptureBenchmark:
             decode_s=evaluation.decode_s,
             encode_mp_per_s=None if encode_s is None else _per_second(megapixels, encode_s),
             decode_mp_per_s=_per_second(megapixels, evaluation.decode_s),
+            view_results=_view_results(archive, evaluation),
             peers=peers,
         )
         self._results.append(result)
         return result
 
     def _check_views(self, archive: Path, summary: ArchiveSummary) -> None:
-        names = tuple(view.name for view in summary.manifest.views)
-        if self._view_names and set(names) != set(self._view_names):
+        names = tuple(sorted(view.name for view in summary.manifest.views))
+        if self._names and names != self._names["file"]:
             raise MvcError(
                 f"{archive} holds other views of {self.data} than the archive before it: measure it in a run of its own"
             )
-        self._view_names = self._view_names or names
+        if self._names:
+            return
+        with ArchiveReader(archive) as reader:
+            views = reader.views()
+        self._names = {"file": names, "coding": tuple(views[idx].name for idx in coding_order(views))}
+        if self._with_pictures:
+            self._crop_specs = choose_crops(self._names["coding"], lambda view: read_image(self.data / view).pixels)
 
     def _measure_peer(self, peer: Peer, target_db: float, summary: ArchiveSummary, on_event: OnEvent) -> PeerResult:
         curve = self._curve(peer)
-        progress = _peer_progress(peer.name, len(self._view_names), on_event)
+        progress = _peer_progress(peer.name, len(self._names["file"]), on_event)
         equal = curve.at_psnr(target_db, on_photograph=progress)
-        if self._peer_points is not None:
-            self._peer_points.put(self._points_key(peer), curve.points())
+        self._keep_points(peer, curve)
         return _peer_result(equal, coded_bytes=summary.file_bytes - summary.attachment_bytes, pixels=summary.pixels)
 
     def _curve(self, peer: Peer) -> RateCurve:
         if peer.name not in self._curves:
             known = self._peer_points.get(self._points_key(peer)) if self._peer_points is not None else ()
-            photographs = Photographs(self.data, self._view_names)
-            self._curves[peer.name] = RateCurve(peer, photographs, known=known)
+            self._curves[peer.name] = RateCurve(
+                peer, self._photographs(peer.order), with_ms_ssim=self._with_pictures, known=known
+            )
         return self._curves[peer.name]
 
-    def _points_key(self, peer: Peer) -> str:
-        return points_key(peer, [self.data / name for name in self._view_names])
+    def _keep_points(self, peer: Peer, curve: RateCurve) -> None:
+        if self._peer_points is not None:
+            self._peer_points.put(self._points_key(peer), curve.points())
 
-    def _bd_rates(self) -> dict[str, float | None]:
-        ours = sorted({(float(result.coded_bytes), result.psnr_db) for result in self._results})
-        return {name: _bd_rate(ours, curve) for name, curve in self._curves.items()}
+    def _photographs(self, order: ViewOrder) -> Photographs:
+        return Photographs(self.data, self._names[order])
+
+    def _points_key(self, peer: Peer) -> str:
+        # The order is part of the key: another order of the same photographs makes another sequence.
+        return points_key(peer, [self.data / name for name in self._names[peer.order]])
+
+    def _original(self, spec: CropSpec) -> np.ndarray:
+        return spec.cut(read_image(self.data / spec.view).pixels)
 
 
 class Photographs:
@@ -266,11 +353,20 @@ class Photographs:
         return (read_image(path).pixels for path in self._paths)
 
 
-def _bd_rate(ours: Sequence[RatePoint], curve: RateCurve) -> float | None:
-    try:
-        return bd_rate_percent(baseline=curve.rising_points(), tested=ours)
-    except ShapeError:
-        return None  # the two share no PSNR
+def _by_rate(points: Iterable[CurvePoint]) -> tuple[CurvePoint, ...]:
+    return tuple(sorted(points, key=lambda point: (point.bytes, point.psnr_db)))
+
+
+def _view_results(archive: Path, evaluation: EvaluateReport) -> tuple[ViewResult, ...]:
+    """Bytes of each view's strings; the records around them belong to no view."""
+    coded: dict[int, int] = {}
+    with ArchiveReader(archive) as reader:
+        names = [view.name for view in reader.manifest.views]
+        for group_idx in range(len(reader.manifest.groups)):
+            for view in reader.group_header(group_idx).views:
+                coded[view.view_idx] = sum(string.payload_bytes for string in view.strings)
+    sizes = {names[view_idx]: size for view_idx, size in coded.items()}
+    return tuple(ViewResult(view.name, sizes[view.name], view.psnr_db, view.ms_ssim) for view in evaluation.views)
 
 
 def _peer_progress(name: str, views: int, on_event: OnEvent) -> OnPhotograph:

@@ -83,6 +83,7 @@ def _read_point(point: dict) -> PeerPoint:
         setting=int(point["setting"]),
         bytes=int(point["bytes"]),
         psnr_db=float(point["psnr_db"]),
+        ms_ssim=None if point.get("ms_ssim") is None else float(point["ms_ssim"]),
         encode_s=float(point["encode_s"]),
         decode_s=float(point["decode_s"]),
     )

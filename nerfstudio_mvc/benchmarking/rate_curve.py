@@ -1,4 +1,4 @@
-"""Bytes and PSNR of one peer on one capture: measured where they are needed, kept, and read at a given PSNR.
+"""Bytes and quality of one peer on one capture: measured where they are needed, kept, and read at a given PSNR.
 
 Every setting costs coding the whole capture, so the search guesses from what is measured already.
 """
@@ -14,11 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nerfstudio_mvc.benchmarking.peers import Peer
-from nerfstudio_mvc.errors import MvcError
+from nerfstudio_mvc.errors import MvcError, ShapeError
+from nerfstudio_mvc.quality.ms_ssim import ms_ssim
 from nerfstudio_mvc.quality.psnr import psnr_db
 
 MOST_SETTINGS = 6  # per target; reached only where PSNR over the setting is far from a line
-DB_PER_SETTING = 0.2  # of JPEG, WebP and AVIF between qualities 40 and 80; only the second guess hangs on it
+LOG_BYTES_PER_DB = 0.13  # a seventh more bytes for each dB; only the second guess hangs on it
+
+Value = Callable[["PeerPoint"], float]
+"""What a search goes by; rises with the setting."""
 
 OnPhotograph = Callable[[int, int], None]
 """Called after each coded photograph with the setting and how many photographs are done at it."""
@@ -26,13 +30,21 @@ OnPhotograph = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class PeerPoint:
-    """A capture at one setting: bytes of all photographs, mean PSNR over them in dB, seconds both ways."""
+    """A capture at one setting.
+
+    Attributes:
+        setting: of the peer.
+        bytes: of all photographs.
+        psnr_db, ms_ssim: means over the photographs; ms_ssim None when it was not asked for or one is too small for it.
+        encode_s, decode_s: seconds.
+    """
 
     setting: int
     bytes: int
     psnr_db: float
     encode_s: float
     decode_s: float
+    ms_ssim: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,26 +69,30 @@ class RateCurve:
     Args:
         peer: who codes.
         photographs: uint8 [H, W, 3] each; iterated twice per setting, so it may load them one by one.
+        with_ms_ssim: measure that as well; it takes longer than many an encoder.
         known: points of the same photographs measured before.
     """
 
-    def __init__(self, peer: Peer, photographs: Iterable[np.ndarray], *, known: Iterable[PeerPoint] = ()) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        photographs: Iterable[np.ndarray],
+        *,
+        with_ms_ssim: bool = False,
+        known: Iterable[PeerPoint] = (),
+    ) -> None:
         self.peer = peer
         self._photographs = photographs
-        self._measured = {point.setting: point for point in known if point.setting in peer.settings}
+        self._with_ms_ssim = with_ms_ssim
+        self._measured = {
+            point.setting: point
+            for point in known
+            if point.setting in peer.settings and not (with_ms_ssim and point.ms_ssim is None)
+        }
 
     def points(self) -> tuple[PeerPoint, ...]:
         """Everything measured so far, by setting."""
         return tuple(self._measured[setting] for setting in sorted(self._measured))
-
-    def rising_points(self) -> list[tuple[float, float]]:
-        """(bytes, PSNR in dB) of the measured settings that no smaller file equals in PSNR."""
-        best_db, rising = -math.inf, []
-        for point in sorted(self._measured.values(), key=lambda point: (point.bytes, -point.psnr_db)):
-            if best_db < point.psnr_db < math.inf:
-                rising.append((float(point.bytes), point.psnr_db))
-                best_db = point.psnr_db
-        return rising
 
     def at_psnr(self, target_db: float, *, on_photograph: OnPhotograph | None = None) -> EqualQuality:
         """Bytes of the capture where the mean PSNR is `target_db`.
@@ -87,13 +103,29 @@ class RateCurve:
         Raises:
             MvcError: the peer cannot code a photograph.
         """
+        return _between(*self._enclose(target_db, _psnr_db, self.peer.db_per_setting, on_photograph), target_db)
+
+    def at_bytes(self, target_bytes: float, *, on_photograph: OnPhotograph | None = None) -> PeerPoint:
+        """The point whose bytes are nearest to `target_bytes`, neighbours measured until there is no nearer one.
+
+        Raises:
+            MvcError: the peer cannot code a photograph.
+        """
+        target, slope = math.log(target_bytes), self.peer.db_per_setting * LOG_BYTES_PER_DB
+        points = self._enclose(target, _log_bytes, slope, on_photograph)
+        return min((point for point in points if point), key=lambda point: abs(_log_bytes(point) - target))
+
+    def _enclose(
+        self, target: float, value: Value, usual_slope: float, on_photograph: OnPhotograph | None
+    ) -> tuple[PeerPoint | None, PeerPoint | None]:
+        """Points on both sides of a value that rises with the setting; None on a side the peer does not reach."""
         tried = 0
         while True:
-            below, above = self._bracket(target_db)
-            setting = self._next_setting(target_db, below, above, at_least=2**tried)
-            enclosed = below is not None and above is not None and math.isfinite(above.psnr_db)
+            below, above = self._bracket(target, value)
+            setting = self._next_setting(target, value, usual_slope, below, above, at_least=2**tried)
+            enclosed = below is not None and above is not None and math.isfinite(value(above))
             if setting is None or (enclosed and tried >= MOST_SETTINGS):
-                return _between(below, above, target_db)
+                return below, above
             self.measure(setting, on_photograph=on_photograph)
             tried += 1
 
@@ -120,29 +152,40 @@ class RateCurve:
         files = self.peer.encode(source, setting)
         encode_s = time.monotonic() - start_s - source.elapsed_s
         decoder = self.peer.decode(files)
-        psnrs, decode_s = [], 0.0
+        psnrs, similarities, decode_s = [], [], 0.0
         for original in self._photographs:
             start_s = time.monotonic()
-            decoded = next(decoder)
+            decoded = next(decoder, None)
             decode_s += time.monotonic() - start_s
+            if decoded is None:
+                raise MvcError(f"{self.peer.description} lost photographs at setting {setting}: leave this peer out")
             psnrs.append(psnr_db(original, decoded))
+            similarities.append(_similarity(original, decoded) if self._with_ms_ssim else None)
         return PeerPoint(
             setting=setting,
             bytes=sum(len(file) for file in files),
             psnr_db=float(np.mean(psnrs)),
+            ms_ssim=None if None in similarities else float(np.mean(similarities)),
             encode_s=encode_s,
             decode_s=decode_s,
         )
 
-    def _bracket(self, target_db: float) -> tuple[PeerPoint | None, PeerPoint | None]:
+    def _bracket(self, target: float, value: Value) -> tuple[PeerPoint | None, PeerPoint | None]:
         """The highest setting that stays below the target, and the lowest above that which reaches it."""
-        reached = [point for point in self.points() if point.psnr_db >= target_db]
+        reached = [point for point in self.points() if value(point) >= target]
         above = reached[0] if reached else None
         missed = [point for point in self.points() if above is None or point.setting < above.setting]
         return (missed[-1] if missed else None), above
 
     def _next_setting(
-        self, target_db: float, below: PeerPoint | None, above: PeerPoint | None, *, at_least: int
+        self,
+        target: float,
+        value: Value,
+        usual_slope: float,
+        below: PeerPoint | None,
+        above: PeerPoint | None,
+        *,
+        at_least: int,
     ) -> int | None:
         """The setting to measure next; None when nothing lies between. Unenclosed, go `at_least` so far."""
         settings = self.peer.settings
@@ -152,16 +195,16 @@ class RateCurve:
             return None
         near = min(
             (point for point in (below, above) if point is not None),
-            key=lambda point: abs(point.psnr_db - target_db),
+            key=lambda point: abs(value(point) - target),
             default=None,
         )
         if near is None:
             return self.peer.start
         if below is not None and above is not None:
-            slope, at_least = (above.psnr_db - below.psnr_db) / (above.setting - below.setting), 1
+            slope, at_least = (value(above) - value(below)) / (above.setting - below.setting), 1
         else:
-            slope = DB_PER_SETTING
-        away = abs(target_db - near.psnr_db)
+            slope = usual_slope
+        away = abs(target - value(near))
         if not (math.isfinite(away) and 0 < slope < math.inf):
             # A photograph that came back without any error: halving still ends.
             return (low + high) // 2
@@ -189,6 +232,21 @@ class _TimedReading:
                 return
             yield pixels
             self._on_coded(done)
+
+
+def _psnr_db(point: PeerPoint) -> float:
+    return point.psnr_db
+
+
+def _log_bytes(point: PeerPoint) -> float:
+    return math.log(point.bytes)
+
+
+def _similarity(original: np.ndarray, decoded: np.ndarray) -> float | None:
+    try:
+        return ms_ssim(original, decoded)
+    except ShapeError:
+        return None  # too small for five scales
 
 
 def _between(below: PeerPoint | None, above: PeerPoint | None, target_db: float) -> EqualQuality:

@@ -1,4 +1,4 @@
-"""Results as files: one CSV row per archive and codec for plots, a Markdown table to read, and everything as JSON.
+"""Results as files: CSV rows per archive and per point of a curve, a Markdown table to read, and everything as JSON.
 
 What the numbers mean is said by the classes of `capture_benchmark`.
 """
@@ -6,9 +6,10 @@ What the numbers mean is said by the classes of `capture_benchmark`.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from nerfstudio_mvc.errors import OutputError
 from nerfstudio_mvc.pipeline.json_values import json_values
 
 CSV_NAME, MARKDOWN_NAME, JSON_NAME = "rate_quality.csv", "rate_quality.md", "rate_quality.json"
+CURVES_NAME, REPORT_NAME = "curves.csv", "report.html"
+CURVE_COLUMNS = ("capture", "codec", "setting", "bytes", "bpp", "psnr_db", "ms_ssim")
 CSV_COLUMNS: tuple[str, ...] = (
     "capture",
     "quality",
@@ -34,7 +37,7 @@ CSV_COLUMNS: tuple[str, ...] = (
 
 def check_output_dir(output_dir: Path, *, force: bool) -> None:
     """Raise OutputError where `write_results` would replace results, unless `force`; before the hours of measuring."""
-    for name in (CSV_NAME, MARKDOWN_NAME, JSON_NAME):
+    for name in (CSV_NAME, MARKDOWN_NAME, JSON_NAME, CURVES_NAME):
         if (output_dir / name).exists() and not force:
             raise OutputError(
                 f"{output_dir / name} exists already: choose another --output-dir, or replace it with --force"
@@ -42,7 +45,7 @@ def check_output_dir(output_dir: Path, *, force: bool) -> None:
 
 
 def write_results(output_dir: Path, results: Sequence[CaptureResult], settings: dict[str, Any]) -> None:
-    """Write `CSV_NAME`, `MARKDOWN_NAME` and `JSON_NAME`, replacing all three.
+    """Write `CSV_NAME`, `MARKDOWN_NAME`, `JSON_NAME` and `CURVES_NAME`, replacing all four.
 
     Args:
         output_dir: made when it is not there.
@@ -53,7 +56,9 @@ def write_results(output_dir: Path, results: Sequence[CaptureResult], settings: 
         OutputError: the folder or a file cannot be written.
     """
     document = {"settings": settings, "captures": [json_values(result) for result in results]}
-    replace_file(output_dir / CSV_NAME, _csv_text(results))
+    replace_file(output_dir / CSV_NAME, _csv_text(CSV_COLUMNS, (row for result in results for row in _rows(result))))
+    points = (row for result in results for row in _curve_rows(result))
+    replace_file(output_dir / CURVES_NAME, _csv_text(CURVE_COLUMNS, points))
     replace_file(output_dir / MARKDOWN_NAME, _markdown_text(results))
     replace_file(output_dir / JSON_NAME, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
@@ -61,10 +66,11 @@ def write_results(output_dir: Path, results: Sequence[CaptureResult], settings: 
 def _markdown_text(results: Sequence[CaptureResult]) -> str:
     archives = [(result.capture, archive) for result in results for archive in result.archives]
     peers = list(dict.fromkeys(name for _, archive in archives for name in archive.peers))
-    header = ["capture", "views", "quality", "bpp", "PSNR dB", "MS-SSIM", "encode MP/s", "decode MP/s"]
+    header = ["capture", "codec", "views", "quality", "bpp", "PSNR dB", "MS-SSIM", "encode MP/s", "decode MP/s"]
     rows = [
         [
             capture,
+            archive.codec,
             str(archive.views),
             f"{archive.quality:g}",
             f"{archive.bpp:.3f}",
@@ -76,7 +82,7 @@ def _markdown_text(results: Sequence[CaptureResult]) -> str:
         ]
         for capture, archive in archives
     ]
-    rule = ["---", *["---:"] * (len(header) + len(peers) - 1)]
+    rule = ["---", "---", *["---:"] * (len(header) + len(peers) - 2)]
     table = [header + [f"bytes against {name}" for name in peers], rule, *rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in table)
 
@@ -90,13 +96,18 @@ def _change(peer: PeerResult | None) -> str:
     return "-" if peer is None or peer.saving_percent is None else f"{-peer.saving_percent:+.0f} %"
 
 
-def _csv_text(results: Sequence[CaptureResult]) -> str:
+def _csv_text(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
     stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, CSV_COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    for result in results:
-        writer.writerows(_rows(result))
+    writer.writerows(rows)
     return stream.getvalue()
+
+
+def _curve_rows(result: CaptureResult) -> Iterator[dict[str, Any]]:
+    for codec, points in {**result.own_curves(), **result.peer_curves}.items():
+        for point in points:
+            yield {"capture": result.capture, "codec": codec, **dataclasses.asdict(point)}
 
 
 def _rows(result: CaptureResult) -> Iterator[dict[str, Any]]:

@@ -62,8 +62,12 @@ class Eval:
     """0 (smallest files) to 10 (fastest); 6 is several times as fast as 4 and takes a few per cent more bytes."""
     peer_points: OptionalPath = None
     """A JSON file that keeps what the peers were measured at; a second run then has little to code with them."""
-    codec: Literal["lmvic", "av1", "parahydra"] = "lmvic"
-    """Codec of the archives that are made."""
+    video_effort: EffortChoice = "fast"
+    """Of the video encoders: x265 medium, libaom 6, SVT-AV1 6, vvenc faster; default: slow, 4, 4, medium."""
+    peer_threads: int = 1
+    """Threads of a video encoder; bytes do not depend on it, seconds do."""
+    codecs: tuple[Literal["lmvic", "av1", "parahydra"], ...] = ("lmvic",)
+    """Codecs of the archives that are made, each at all qualities."""
     group_size: int = 16
     """About how many views are coded together in the archives that are made."""
     depth: DepthChoice = "auto"

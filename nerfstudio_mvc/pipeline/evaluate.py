@@ -6,6 +6,7 @@ The measures themselves live in `quality`.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def evaluate_archive(
     weights: Path | None = None,
     codec: MultiViewCodec | None = None,
     on_event: OnEvent | None = None,
+    on_pixels: Callable[[str, np.ndarray], object] | None = None,
 ) -> EvaluateReport:
     """Decode an archive and hold every view against the photograph it was made from.
 
@@ -74,6 +76,7 @@ def evaluate_archive(
         data: the capture folder it was made from.
         device, weights, codec: as for `open_archive`.
         on_event: receives a `StepProgress` after each view.
+        on_pixels: called with the name of each view and its decoded pixels, uint8 [H, W, 3].
 
     Raises:
         ArchiveError: the archive is damaged.
@@ -90,6 +93,8 @@ def evaluate_archive(
             for view_idx, pixels in decoded.pixels.items():
                 name = source.views[view_idx].name
                 results[view_idx] = _compare(name, pixels, read_image(data / name).pixels)
+                if on_pixels is not None:
+                    on_pixels(name, pixels)
                 on_event(StepProgress("comparing", len(results), len(source.views)))
             start_s = time.monotonic()
     views = tuple(results[view_idx] for view_idx in sorted(results))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +18,17 @@ from small_captures import write_nerfstudio_capture
 from nerfstudio_mvc import compress_capture
 from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureBenchmark, CodingOptions
 from nerfstudio_mvc.benchmarking.peers import make_peers
-from nerfstudio_mvc.benchmarking.result_files import CSV_NAME, JSON_NAME, MARKDOWN_NAME, check_output_dir, write_results
+from nerfstudio_mvc.benchmarking.result_files import (
+    CSV_NAME,
+    CURVES_NAME,
+    JSON_NAME,
+    MARKDOWN_NAME,
+    check_output_dir,
+    write_results,
+)
 from nerfstudio_mvc.cli import eval as eval_command
 from nerfstudio_mvc.cli.main import run_command
+from nerfstudio_mvc.coded import Substream
 from nerfstudio_mvc.errors import MvcError, OutputError
 
 
@@ -83,12 +93,75 @@ def test_bd_rate_needs_three_archives_that_form_a_curve(capture: Path) -> None:
             benchmark.measure_quality(quality)
         return benchmark.result()
 
-    assert bd_rate_after(3, 4).bd_rate_percent == {}
-    assert bd_rate_after(4, 4, 4).bd_rate_percent == {"jpeg": None}
+    assert bd_rate_after(3, 4).bd_rates == ()
+    (flat,) = bd_rate_after(4, 4, 4).bd_rates
+    assert (flat.tested, flat.baseline, flat.psnr_percent) == ("raw", "jpeg", None)
     result = bd_rate_after(3, 4, 5)
     more = [-archive.peers["jpeg"].saving_percent for archive in result.archives]
     # An average lies among the single differences; the curve of JPEG bends a little between its points.
-    assert min(more) - 5 <= result.bd_rate_percent["jpeg"] <= max(more) + 5
+    assert min(more) - 5 <= result.bd_rates[0].psnr_percent <= max(more) + 5
+
+
+def test_codecs_of_ours_are_compared_with_each_other(capture: Path) -> None:
+    class Twice(CoarseCodec):
+        name = "twice"
+
+        def encode_group(self, group_idx, views, *, quality, on_view=None):
+            group = super().encode_group(group_idx, views, quality=quality, on_view=on_view)
+            views = [
+                replace(view, substreams=(*view.substreams, Substream("image/again", view.substreams[0].payload)))
+                for view in group.coded.views
+            ]
+            return replace(group, coded=replace(group.coded, views=tuple(views)))
+
+    benchmark = CaptureBenchmark(capture, peers=(), options=CodingOptions(codec=CoarseCodec(), depth="none"))
+    for codec in (CoarseCodec(), Twice()):
+        for quality in (3, 4, 5):
+            benchmark.measure_quality(quality, codec=codec)
+    (rate,) = benchmark.result().bd_rates
+    assert (rate.tested, rate.baseline) == ("twice", "raw")
+    assert 20 < rate.psnr_percent < 100
+    assert rate.ms_ssim_percent is None
+
+
+def test_every_view_has_its_bytes_and_psnr(benchmark: CaptureBenchmark) -> None:
+    result = benchmark.measure_quality(4)
+    assert [view.name for view in result.view_results] == [f"images/frame_{index:05d}.png" for index in (1, 2, 3)]
+    assert np.mean([view.psnr_db for view in result.view_results]) == pytest.approx(result.psnr_db)
+    assert 0 < sum(view.bytes for view in result.view_results) < result.coded_bytes
+
+
+def test_peers_get_the_photographs_in_the_order_they_want(capture: Path) -> None:
+    (jpeg,) = make_peers(["jpeg"])
+    seen = {}
+
+    class Watching:
+        def __init__(self, order: str) -> None:
+            self.order = self.name = order
+
+        def __getattr__(self, name: str):
+            return getattr(jpeg, name)
+
+        def encode(self, photographs, setting):
+            photographs = list(photographs)
+            seen[self.order] = [int(pixels.sum()) for pixels in photographs]
+            return jpeg.encode(photographs, setting)
+
+    # Cameras on a line that are named out of order: greedy from the first one is 1, 3, 2.
+    shuffled = json.loads((capture / "transforms.json").read_text())
+    poses = [frame["transform_matrix"] for frame in shuffled["frames"]]
+    assert len(poses) == 3
+    folder = capture.parent / "shuffled"
+    shutil.copytree(capture, folder)
+    for frame, pose in zip(shuffled["frames"], (poses[0], poses[2], poses[1]), strict=True):
+        frame["transform_matrix"] = pose
+    (folder / "transforms.json").write_text(json.dumps(shuffled))
+    benchmark = CaptureBenchmark(
+        folder, peers=(Watching("file"), Watching("coding")), options=CodingOptions(codec=RawCodec(), depth="none")
+    )
+    benchmark.measure_quality(4)
+    first, second, third = seen["file"]
+    assert seen["coding"] == [first, third, second]
 
 
 def test_results_as_files(benchmark: CaptureBenchmark, tmp_path: Path) -> None:
@@ -105,10 +178,13 @@ def test_results_as_files(benchmark: CaptureBenchmark, tmp_path: Path) -> None:
     assert document["captures"][0]["archives"][0]["bpp"] == result.bpp
     heading, rule, line = (tmp_path / "results" / MARKDOWN_NAME).read_text().splitlines()
     assert heading.count("|") == rule.count("|") == line.count("|")
-    assert line.startswith(f"| garden | 3 | 4 | {result.bpp:.3f} | {result.psnr_db:.2f} | - |")
+    assert line.startswith(f"| garden | raw | 3 | 4 | {result.bpp:.3f} | {result.psnr_db:.2f} | - |")
     jpeg_cell = heading.split(" | ").index("bytes against jpeg")
     assert line.split(" | ")[jpeg_cell] == f"{100 * (result.coded_bytes / result.peers['jpeg'].bytes - 1):+.0f} %"
-    assert len(list((tmp_path / "results").iterdir())) == 3
+    points = list(csv.DictReader((tmp_path / "results" / CURVES_NAME).open(newline="")))
+    assert [row["codec"] for row in points].count("raw") == 1
+    assert {row["codec"] for row in points} == {"raw", "jpeg", "webp"}
+    assert len(list((tmp_path / "results").iterdir())) == 4
     with pytest.raises(OutputError, match="--force"):
         check_output_dir(tmp_path / "results", force=False)
     check_output_dir(tmp_path / "results", force=True)
@@ -164,6 +240,27 @@ def test_a_second_run_finds_the_peers_measured(run_eval, capture: Path, tmp_path
     monkeypatch.setattr("nerfstudio_mvc.benchmarking.peers.StillPeer.encode", None)
     assert run_eval(*common, "--peer-points", tmp_path / "points.json") == 0
     assert json.loads(capsys.readouterr().out)["captures"][0]["archives"][0]["peers"] == first
+
+
+def test_command_writes_a_page_that_needs_nothing_else(run_eval, capture: Path, tmp_path: Path, capsys) -> None:
+    page = tmp_path / "page.html"
+    common = ("--data", capture, "--depth", "none", "--peers", "jpeg", "--report", page, "--qualities", 3, 4, 5)
+    assert run_eval(*common) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "garden" in text
+    assert text.count("data:image/png;base64,") == 2 * 3  # two views: original, ours, jpeg
+    assert "BD-rate" in text
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
+    assert run_eval(*common) == 1
+    assert "--force" in capsys.readouterr().err
+
+
+def test_a_peer_this_machine_lacks_is_left_out_in_one_line(run_eval, capture: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("nerfstudio_mvc.benchmarking.video_peers.ffmpeg_encoders", lambda: frozenset({"libx265"}))
+    assert run_eval("--data", capture, "--depth", "none", "--qualities", 4, "--peers", "vvc", "--json") == 0
+    output = capsys.readouterr()
+    assert output.err.startswith("vvc is left out: this ffmpeg has no libvvenc")
+    assert json.loads(output.out)["settings"]["peers"] == {}
 
 
 def test_command_refuses_what_makes_no_sense(run_eval, capture: Path, tmp_path: Path, capsys) -> None:

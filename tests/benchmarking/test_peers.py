@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 
 import numpy as np
@@ -12,7 +13,8 @@ from nerfstudio_mvc.benchmarking.peers import make_peers
 from nerfstudio_mvc.errors import MvcError
 from nerfstudio_mvc.quality.psnr import psnr_db
 
-ALL = ("jpeg", "webp", "avif", "avif-perceptual")
+ALL = ("jpeg", "webp", "avif", "avif-perceptual", "jxl")
+HAS_JXL = importlib.util.find_spec("pillow_jxl") is not None
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,8 @@ def photographs() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_photographs_come_back_in_order_and_better_at_a_higher_setting(name, photographs) -> None:
+    if name == "jxl" and not HAS_JXL:
+        pytest.skip("pillow-jxl-plugin is not installed")
     (peer,) = make_peers([name], avif_speed=9)
     psnrs, sizes = [], []
     for setting in (40, 90):
@@ -65,5 +69,8 @@ def test_each_peer_once_and_unknown_ones_refused() -> None:
     assert [peer.name for peer in make_peers(["webp", "jpeg", "webp"])] == ["webp", "jpeg"]
     with pytest.raises(MvcError, match="give some of jpeg"):
         make_peers(["gif"])
+    left_out: list[str] = []
+    assert make_peers(["jxl"], on_missing=left_out.append) == (make_peers(["jxl"]) if HAS_JXL else ())
+    assert len(left_out) == (not HAS_JXL)
     with pytest.raises(MvcError, match="out of range"):
         make_peers(["avif"], avif_speed=11)

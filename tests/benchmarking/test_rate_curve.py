@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from nerfstudio_mvc.benchmarking.rate_curve import MOST_SETTINGS, RateCurve
+from nerfstudio_mvc.benchmarking.rate_curve import MOST_SETTINGS, PeerPoint, RateCurve
 from nerfstudio_mvc.errors import CaptureError, MvcError
 
 
@@ -18,6 +18,8 @@ class ConstantErrorPeer:
     name = "constant"
     description = "constant error"
     start = 60
+    order = "file"
+    db_per_setting = 0.2
 
     def __init__(self, settings: range = range(101), *, fastest_db_per_setting: float = 0.35) -> None:
         self.settings = settings
@@ -95,18 +97,34 @@ def test_a_peer_without_any_error_is_above_every_target() -> None:
     equal = curve.at_psnr(35.0)
     assert equal.settings == (30, 31)
     assert math.isfinite(equal.bytes)
-    assert all(math.isfinite(psnr_db) for _, psnr_db in curve.rising_points())
 
 
-def test_rising_points_leave_out_settings_that_cost_more_for_less() -> None:
-    class Plateau(ConstantErrorPeer):
-        def error(self, setting: int) -> float:
-            return super().error(60 if 60 < setting < 65 else setting)
+def test_the_point_nearest_in_bytes_is_found() -> None:
+    peer = ConstantErrorPeer()
+    target = 2 * 1000 * 1.03**71.3
+    point = RateCurve(peer, PHOTOGRAPHS).at_bytes(target)
+    assert point.setting == 71
+    assert len(peer.measured) <= MOST_SETTINGS + 2
+    assert RateCurve(ConstantErrorPeer(), PHOTOGRAPHS).at_bytes(1).setting == 0
+    assert RateCurve(ConstantErrorPeer(), PHOTOGRAPHS).at_bytes(1e9).setting == 100
 
-    curve = RateCurve(Plateau(), PHOTOGRAPHS)
-    for setting in (70, 62, 60, 50):
-        curve.measure(setting)
-    assert [rate for rate, _ in curve.rising_points()] == [2 * round(1000 * 1.03**setting) for setting in (50, 60, 70)]
+
+def test_similarity_is_measured_when_it_is_wanted() -> None:
+    known = [PeerPoint(60, 1000, 30.0, 1.0, 0.1)]
+    curve = RateCurve(ConstantErrorPeer(), PHOTOGRAPHS, with_ms_ssim=True, known=known)
+    assert 0 < curve.measure(60).ms_ssim < 1  # the known point had none
+    assert RateCurve(ConstantErrorPeer(), PHOTOGRAPHS, known=known).measure(60) == known[0]
+    small = [picture[:20] for picture in PHOTOGRAPHS]
+    assert RateCurve(ConstantErrorPeer(), small, with_ms_ssim=True).measure(60).ms_ssim is None
+
+
+def test_a_peer_that_loses_photographs_is_named() -> None:
+    class Losing(ConstantErrorPeer):
+        def decode(self, files) -> Iterator[np.ndarray]:
+            return iter([next(super().decode(files))])
+
+    with pytest.raises(MvcError, match="lost photographs"):
+        RateCurve(Losing(), PHOTOGRAPHS).measure(60)
 
 
 def test_progress_counts_photographs() -> None:
