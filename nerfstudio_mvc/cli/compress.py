@@ -31,8 +31,8 @@ class Compress:
     """A nerfstudio folder, a COLMAP folder, or bare photographs, whose cameras are then estimated."""
     output: Path
     """The file to make, e.g. garden.mvc. It appears when it is complete and verified."""
-    codec: Literal["lmvic", "av1", "parahydra"] = "lmvic"
-    """How the photographs are coded."""
+    codec: Literal["auto", "lmvic", "av1", "parahydra"] = "lmvic"
+    """How the photographs are coded: by a network (lmvic), as a video (av1), or as comes out smaller (auto)."""
     quality: OptionalFloat = None
     """1 (smallest file) to 8 (best photographs); 5 when neither this nor a target is given."""
     target_bpp: OptionalFloat = None
@@ -43,6 +43,8 @@ class Compress:
     """Find the quality for a file of this size, attached files included, or up to 3 % less: 800kB, 5MB, 1.2GB."""
     group_size: int = 16
     """About how many views are coded together; a group decodes without the others."""
+    order: Literal["distance", "overlap", "file", "random"] = "distance"
+    """Which view follows which: the nearest camera, the most points in common, as they come, or at random."""
     depth: DepthChoice = "auto"
     """Where depth comes from: fitted 3D Gaussians, the sparse points, or nowhere; auto takes the best possible."""
     depth_effort: EffortChoice = "default"
@@ -89,6 +91,7 @@ class Compress:
                 target_psnr_db=self.target_psnr,
                 target_size_bytes=target_size_bytes,
                 group_size=self.group_size,
+                order=self.order,
                 depth=self.depth,
                 depth_effort=self.depth_effort,
                 gaussians=self.gaussians,
@@ -120,6 +123,8 @@ def _print_report(report: CompressReport) -> None:
         rows.append(("PSNR, mean of the views", f"{report.psnr_db:.2f} dB"))
     if report.target is not None:
         rows.append(("target", report.target))
+    if report.choice is not None:
+        rows.append(("codec", str(report.choice)))
     rows.append(("depth", report.depth))
     rows.append(("time", format_seconds(report.elapsed_s)))
     rows += [("left out", f"{item.path}  {format_bytes(item.bytes)}  {item.reason}") for item in report.left_out]

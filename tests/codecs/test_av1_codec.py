@@ -174,7 +174,8 @@ def test_colours_come_back_as_the_formula_says():
 def test_extreme_planes_do_not_overflow():
     planes = np.zeros((3, 1, 4), np.uint16)
     planes[:, 0, 1:] = [[1023, 1023, 0], [1023, 0, 1023], [1023, 0, 1023]]
-    assert rgb_from_planes(planes, levels=256)[0].tolist() == [[0, 255, 0], [255] * 3, [0, 255, 0], [255, 0, 255]]
+    expected = [[0, 255, 0], [255, 255, 255], [216, 255, 73], [255, 0, 255]]
+    assert rgb_from_planes(planes, levels=256)[0].tolist() == expected
 
 
 def test_rates_between_whole_steps():

@@ -14,7 +14,7 @@ import numpy as np
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.av1.colour import MAX_LEVELS, planes_from_rgb, rgb_from_planes
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality, rate_of_crf
-from nerfstudio_mvc.codecs.av1.sequence import decode_sequence, encode_sequence
+from nerfstudio_mvc.codecs.av1.sequence import check_encoder, decode_sequence, encode_sequence
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
@@ -45,9 +45,15 @@ class Av1Codec:
             ShapeError: pixels that are not uint8 [height, width, 3] of their view.
             MvcError: there is no encoder.
         """
+        return self.encode_with(group_idx, views, crf=crf_of_quality(quality), on_view=on_view)
+
+    def encode_with(
+        self, group_idx: int, views: Sequence[SourceView], *, crf: float, on_view: ViewDone | None = None
+    ) -> EncodedGroup:
+        """`encode_group` with a quantiser of the encoder's scale, 0 (finest) to 63, fractions too."""
         for source in views:
             _check_pixels(source)
-        rate = rate_of_crf(crf_of_quality(quality))
+        rate = rate_of_crf(crf)
         by_idx = {source.view.view_idx: source for source in views}
         strings: dict[int, tuple[Substream, ...]] = {}
         for (width, height), members in _sequences([source.view for source in views]).items():
@@ -59,7 +65,7 @@ class Av1Codec:
         coded = CodedGroup(
             group_idx, tuple(CodedView(source.view.view_idx, strings[source.view.view_idx]) for source in views)
         )
-        decoded = self.decode_group(coded, [source.view for source in views], quality=quality, on_view=on_view)
+        decoded = self._decode(coded, [source.view for source in views], wanted=None, on_view=on_view)
         return EncodedGroup(coded, decoded)
 
     def decode_group(
@@ -71,7 +77,19 @@ class Av1Codec:
         wanted: Collection[int] | None = None,
         on_view: ViewDone | None = None,
     ) -> dict[int, np.ndarray]:
-        """See `MultiViewCodec`; of every sequence, the views up to its last wanted one are decoded."""
+        """See `MultiViewCodec`; of every sequence, the views up to its last wanted one are decoded.
+
+        `quality` is not needed: the strings say it.
+        """
+        return self._decode(coded, views, wanted=wanted, on_view=on_view)
+
+    def check_encoder(self) -> None:
+        """Raise NoFfmpegError where there is no encoder."""
+        check_encoder()
+
+    def _decode(
+        self, coded: CodedGroup, views: Sequence[View], *, wanted: Collection[int] | None, on_view: ViewDone | None
+    ) -> dict[int, np.ndarray]:
         coded_views = {view.view_idx: view for view in coded.views}
         pixels = {}
         for (width, height), members in _sequences(views).items():

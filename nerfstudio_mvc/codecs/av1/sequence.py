@@ -25,6 +25,12 @@ INSTALL_HINT = "pip install imageio-ffmpeg, or name an ffmpeg that has it in IMA
 SECONDS_PER_PICTURE, SECONDS_PER_MEGAPIXEL = 10.0, 20.0  # dav1d takes a hundredth of that
 
 
+def check_encoder() -> None:
+    """Raise NoFfmpegError where there is no ffmpeg that codes AV1."""
+    if ENCODER not in ffmpeg_encoders():
+        raise NoFfmpegError(f"codec av1 needs an ffmpeg with {ENCODER}, and finds none: {INSTALL_HINT}")
+
+
 def encode_sequence(pictures: Iterable[np.ndarray], *, count: int, width: int, height: int, crf: int) -> list[bytes]:
     """Code `count` pictures of one size, each predicted from those before it.
 
@@ -39,8 +45,7 @@ def encode_sequence(pictures: Iterable[np.ndarray], *, count: int, width: int, h
         NoFfmpegError: there is no ffmpeg that codes AV1.
         MvcError: it failed.
     """
-    if ENCODER not in ffmpeg_encoders():
-        raise NoFfmpegError(f"codec av1 needs an ffmpeg with {ENCODER}, and finds none: {INSTALL_HINT}")
+    check_encoder()
     threads = str(min(16, os.cpu_count() or 1))
     options = ["-c:v", ENCODER, "-crf", str(crf), "-cpu-used", str(SPEED), "-g", "9999"]
     options += ["-threads", threads, "-row-mt", "1"]
