@@ -63,7 +63,18 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"PIL", "pillow_jxl", "torch", "cv2"},
     ),
     "cli": (
-        {"benchmarking", "pipeline", "training", "splatting", "archive", "capture", "geometry", "quality", "errors"},
+        {
+            "benchmarking",
+            "pipeline",
+            "training",
+            "codecs",
+            "splatting",
+            "archive",
+            "capture",
+            "geometry",
+            "quality",
+            "errors",
+        },
         {"rich", "tyro", "PIL"},
     ),
     "nerfstudio_plugin": (
