@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from nerfstudio_mvc.errors import ShapeError
 
@@ -18,9 +18,14 @@ def split_into_groups(order: Sequence[int], group_size: int) -> list[list[int]]:
     Raises:
         ShapeError: `group_size` is below 1.
     """
+    views = iter(order)
+    return [list(islice(views, size)) for size in group_sizes(len(order), group_size)]
+
+
+def group_sizes(count: int, group_size: int) -> list[int]:
+    """How many views each group of `split_into_groups` has, for `count` views; errors as there."""
     if group_size < 1:
         raise ShapeError(f"group size {group_size}: a group has one view or more")
-    count = len(order)
     if count == 0:
         return []
     # floor(x + 0.5): round() would send halves to even.
@@ -28,4 +33,4 @@ def split_into_groups(order: Sequence[int], group_size: int) -> list[list[int]]:
     if group_size > 1:
         groups = max(1, min(groups, count // 2))
     bounds = [index * count // groups for index in range(groups + 1)]
-    return [list(order[first:last]) for first, last in pairwise(bounds)]
+    return [last - first for first, last in pairwise(bounds)]

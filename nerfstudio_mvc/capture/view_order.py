@@ -1,4 +1,4 @@
-"""In which order views are coded, and which coded views are near: camera distances, nothing about pixels.
+"""In which order views are coded, and which coded views are near: cameras and sparse points, nothing about pixels.
 
 Cutting the order into groups is `grouping`'s business.
 """
@@ -6,11 +6,19 @@ Cutting the order into groups is `grouping`'s business.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
-from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.capture.grouping import group_sizes
+from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.errors import ShapeError
+
+Order = Literal["distance", "overlap", "file", "random"]
+ORDERS: tuple[str, ...] = get_args(Order)
+
+SEED = 0
+POINTS_FOR_OVERLAP = 20  # with fewer in common overlap says little, and camera distance decides
 
 
 def camera_distances(views: Sequence[View]) -> np.ndarray:
@@ -35,6 +43,34 @@ def camera_distances(views: Sequence[View]) -> np.ndarray:
     return distances
 
 
+def shared_points(views: Sequence[View]) -> np.ndarray:
+    """How many sparse points every view shares with every other; its own number on the diagonal. int64 [V, V]"""
+    seen = [np.unique(view.point_idxs) for view in views]
+    shared = np.zeros((len(views), len(views)), np.int64)
+    for i, points in enumerate(seen):
+        shared[i, i] = len(points)
+        for j in range(i):
+            shared[i, j] = shared[j, i] = len(np.intersect1d(points, seen[j], assume_unique=True))
+    return shared
+
+
+def dissimilarities(views: Sequence[View]) -> np.ndarray:
+    """How little of view i each view j shows: 0 for all of it, 1 for nothing, more where only cameras can be compared.
+
+    The share of the sparse points of i that j was matched at: points in common tell of the same surfaces seen at a
+    similar angle and scale. Pairs with next to none are put behind, by the distance of their cameras.
+
+    Returns:
+        float64 [V, V], zero on the diagonal; not symmetric.
+    """
+    shared = shared_points(views)
+    distances = camera_distances(views)
+    missing = 1.0 - shared / np.maximum(np.diag(shared), 1)[:, None]
+    result = np.where(shared >= POINTS_FOR_OVERLAP, missing, 1.0 + distances)
+    np.fill_diagonal(result, 0.0)
+    return result
+
+
 def coding_order(views: Sequence[View], *, start: int = 0) -> list[int]:
     """Positions in `views` in the order in which they are coded: each next one is the nearest to the one before.
 
@@ -55,6 +91,57 @@ def coding_order(views: Sequence[View], *, start: int = 0) -> list[int]:
         order.append(int(np.argmin(distances[order[-1]])))
         distances[:, order[-1]] = np.inf
     return order
+
+
+def overlap_order(views: Sequence[View], *, group_size: int) -> list[int]:
+    """Positions in `views` in an order in which each view of a group has the best coded view to be predicted from.
+
+    A group starts at the view that the others left over show least (at the rim, so that what remains stays together)
+    and takes next the view of which its own show most: Prim's spanning tree, of whichever of them.
+
+    Args:
+        views: in capture order.
+        group_size: as for `grouping.split_into_groups`, which cuts the order.
+    """
+    missing = dissimilarities(views)
+    left = np.ones(len(views), bool)
+    order: list[int] = []
+    for size in group_sizes(len(views), group_size):
+        candidates = np.flatnonzero(left)
+        among = missing[np.ix_(candidates, candidates)] + np.diag(np.full(len(candidates), np.inf))
+        start = int(candidates[np.argmax(among.min(1))]) if len(candidates) > 1 else int(candidates[0])
+        left[start] = False
+        order.append(start)
+        nearest = missing[:, start].copy()
+        for _ in range(size - 1):
+            following = int(np.argmin(np.where(left, nearest, np.inf)))
+            left[following] = False
+            order.append(following)
+            nearest = np.minimum(nearest, missing[:, following])
+    return order
+
+
+def order_views(capture: Capture, order: Order, *, group_size: int) -> list[int]:
+    """view_idx of all views in the order in which they are coded.
+
+    Args:
+        order: "distance", `coding_order`; "overlap", `overlap_order`; "file", as they come; "random", the same every
+            time.
+        group_size: as for `grouping.split_into_groups`.
+
+    Raises:
+        ShapeError: there is no such order.
+    """
+    count = len(capture.views)
+    if order == "distance":
+        return coding_order(capture.views)
+    if order == "overlap":
+        return overlap_order(capture.views, group_size=group_size)
+    if order == "file":
+        return list(range(count))
+    if order == "random":
+        return np.random.default_rng(SEED).permutation(count).tolist()
+    raise ShapeError(f'there is no coding order "{order}"; available: {", ".join(ORDERS)}')
 
 
 def nearest_coded(view: View, coded_views: Sequence[View], *, count: int = 2) -> list[int]:

@@ -22,7 +22,7 @@ from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
 from nerfstudio_mvc.capture.grouping import split_into_groups
 from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
-from nerfstudio_mvc.capture.view_order import coding_order
+from nerfstudio_mvc.capture.view_order import Order, order_views
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec, SourceView
 from nerfstudio_mvc.errors import MvcError, OutputError
@@ -53,6 +53,7 @@ from nerfstudio_mvc.weights.store import open_codec
 
 DEFAULT_QUALITY = 5.0
 DEFAULT_GROUP_SIZE = 16
+DEFAULT_ORDER: Order = "distance"
 DepthChoice = Literal["auto", "gaussians", "sparse", "none"]
 EffortChoice = Literal["fast", "default", "high"]
 AttachmentChoice = Literal["lean", "all", "none"]
@@ -116,6 +117,7 @@ def compress_capture(
     target_psnr_db: float | None = None,
     target_size_bytes: float | None = None,
     group_size: int = DEFAULT_GROUP_SIZE,
+    order: Order = DEFAULT_ORDER,
     depth: DepthChoice = "auto",
     depth_effort: EffortChoice = "default",
     gaussians: Path | None = None,
@@ -139,6 +141,7 @@ def compress_capture(
             counted), this mean PSNR of the views, or this size of the whole file; within about 2 %, 0.1 dB, and at most
             3 % below. A few views are coded at several qualities, and all of them again where the first try misses.
         group_size: about how many views are coded together; a group decodes without the others.
+        order: which view follows which; see `capture.view_order.order_views`.
         depth: how the depth of the views is found; see `splatting.prior.estimate_depth`.
         depth_effort: how long fitting Gaussians may take: "fast", "default" or "high".
         gaussians: trained 3D Gaussians to take the depth from.
@@ -174,6 +177,7 @@ def compress_capture(
             target_psnr_db=target_psnr_db,
             target_size_bytes=target_size_bytes,
             group_size=group_size,
+            order=order,
             depth=depth,
             depth_effort=depth_effort,
             gaussians=gaussians,
@@ -188,7 +192,7 @@ def compress_capture(
     device = resolve_device(device)
     capture = data if isinstance(data, Capture) else load_capture(Path(data), on_progress=run.step)
     active_codec = open_codec(codec, device=device, weights=weights) if isinstance(codec, str) else codec
-    groups = split_into_groups(coding_order(capture.views), group_size)
+    groups = split_into_groups(order_views(capture, order, group_size=group_size), group_size)
     if quality is not None:
         run.report(_plan(capture, groups, active_codec, quality, device))
     attachment_plan = plan_attachments(capture.root, view_names=[view.name for view in capture.views], mode=attachments)
@@ -198,6 +202,7 @@ def compress_capture(
         quality=quality,
         parameters={
             "group_size": group_size,
+            "order": order,
             "depth": depth,
             "depth_effort": depth_effort,
             "gaussians": None if gaussians is None else Path(gaussians).name,

@@ -10,8 +10,17 @@ import pytest
 from colmap_io.records import Camera
 from colmap_io.rotation import matrix_from_quaternion
 from nerfstudio_mvc.capture.grouping import split_into_groups
-from nerfstudio_mvc.capture.view_order import camera_distances, coding_order, nearest_coded
-from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.capture.view_order import (
+    ORDERS,
+    camera_distances,
+    coding_order,
+    dissimilarities,
+    nearest_coded,
+    order_views,
+    overlap_order,
+    shared_points,
+)
+from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.errors import ShapeError
 
 CAMERA = Camera(1, "PINHOLE", 8, 8, (8.0, 8.0, 4.0, 4.0))
@@ -85,6 +94,55 @@ def test_nearest_coded_views_come_nearest_first_and_later_first_among_equals() -
     assert nearest_coded(current, coded, count=10) == [2, 1, 3, 0]
     assert nearest_coded(current, coded[:1]) == [0]
     assert nearest_coded(current, []) == []
+
+
+def on_a_strip(shuffle: np.ndarray) -> list[View]:
+    """Views along a strip of 30 points a step, each seeing 90 of them: two thirds and one third in common."""
+    views = random_views(len(shuffle), seed=1)
+    return [replace(view, point_idxs=30 * place + np.arange(90)) for view, place in zip(views, shuffle, strict=True)]
+
+
+def test_shared_points_and_what_is_missing() -> None:
+    views = on_a_strip(np.arange(4))
+    # A point seen twice counts once, and order does not matter.
+    views[0] = replace(views[0], point_idxs=np.concatenate([views[0].point_idxs[::-1], views[0].point_idxs[:7]]))
+    assert shared_points(views).tolist() == [[90, 60, 30, 0], [60, 90, 60, 30], [30, 60, 90, 60], [0, 30, 60, 90]]
+    views[3] = replace(views[3], point_idxs=np.arange(90, 130))
+    missing = dissimilarities(views)
+    assert missing[3, 2] == pytest.approx(0)  # the small view is all in the large one
+    assert missing[2, 3] == pytest.approx(1 - 40 / 90)
+    assert missing[0, 1] == pytest.approx(1 / 3)
+    assert missing[0, 3] == pytest.approx(1 + camera_distances(views)[0, 3])
+    assert (np.diag(missing) == 0).all()
+
+
+def test_overlap_order_follows_the_scene_not_the_cameras() -> None:
+    places = np.random.default_rng(3).permutation(12)
+    views = on_a_strip(places)
+    order = overlap_order(views, group_size=12)
+    assert places[order].tolist() in (list(range(12)), list(range(11, -1, -1)))
+    groups = split_into_groups(overlap_order(views, group_size=4), 4)
+    assert [max(places[group]) - min(places[group]) for group in groups] == [3, 3, 3]  # each keeps together
+    assert sorted(view_idx for group in groups for view_idx in group) == list(range(12))
+
+
+def test_overlap_order_goes_by_cameras_where_points_are_unknown() -> None:
+    path = [view_at(idx, np.array([0.0, 0.1 * idx**1.1, 0.0]), np.array([1.0, 0, 0, 0])) for idx in range(9)]
+    assert overlap_order(path, group_size=16) == list(range(8, -1, -1))
+    assert overlap_order(path[:1], group_size=16) == [0]
+
+
+def test_orders_by_name() -> None:
+    views = tuple(on_a_strip(np.array([3, 0, 2, 1])))
+    capture = Capture(None, "colmap", views, np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
+    found = {order: order_views(capture, order, group_size=16) for order in ORDERS}
+    assert all(sorted(order) == [0, 1, 2, 3] for order in found.values())
+    assert found["file"] == [0, 1, 2, 3]
+    assert found["distance"] == coding_order(views)
+    assert found["overlap"] == overlap_order(views, group_size=16)
+    assert order_views(capture, "random", group_size=16) == found["random"]
+    with pytest.raises(ShapeError, match="available: distance, overlap, file, random"):
+        order_views(capture, "size", group_size=16)
 
 
 def test_groups_are_balanced_runs_of_the_order() -> None:
