@@ -1,17 +1,18 @@
-"""ns-mvc-train: train the small LMVIC model on captures of your own."""
+"""ns-mvc-train: train the LMVIC model on captures of your own, the small one or the paper's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
-from nerfstudio_mvc.cli.flags import OptionalPath
+from nerfstudio_mvc.cli.flags import OptionalFloat, OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 if TYPE_CHECKING:
     from nerfstudio_mvc.training.loop import Progress
+    from nerfstudio_mvc.training.run import TrainingData, TrainReport
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,22 @@ class Train:
     """Capture folders, or folders of them: photographs with cameras and sparse points."""
     output_dir: Path
     """Where the run lives. A run found there is continued."""
+    preset: Literal["small", "paper"] = "small"
+    """small: the model that ships. paper: 3D-GP-LMVIC as published, 20 times the work, on runs of four views."""
     stills: tuple[Path, ...] = ()
-    """Folders of single photographs, to train on as well."""
+    """Folders of single photographs, to train the small model on as well."""
     minutes: float = 60.0
     """How long to train; the learning rate falls towards the end."""
-    learning_rate: float = 4e-4
-    """Peak learning rate."""
+    learning_rate: OptionalFloat = None
+    """Peak learning rate; 4e-4 for small and 1e-4 for paper when not given."""
     crop_px: int = 256
     """Side of the square crops, a multiple of 64."""
     depth: Literal["sparse", "gaussians", "auto"] = "sparse"
     """Where the depth that warps the neighbours comes from."""
+    distortion: Literal["mse", "ms-ssim"] = "mse"
+    """What the paper's model is trained for."""
+    ablation: Literal["none", "separate", "concatenate", "no-mask", "no-depth-prediction"] = "none"
+    """Train the paper's model without one of its parts."""
     start_from: OptionalPath = None
     """Float weights that a new run starts from (float_weights.safetensors of another run)."""
     threads: int | None = None
@@ -43,25 +50,17 @@ class Train:
 
     def run(self) -> int:
         """Do it."""
-        if self.minutes < 0 or self.learning_rate <= 0 or self.crop_px < 64 or self.crop_px % 64:
-            raise UsageError(
-                "--minutes must not be negative, --learning-rate must be positive, --crop-px a multiple of 64"
-            )
+        self._check()
         # torch and the rest arrive only now: --help has answered already.
         from nerfstudio_mvc.cli.progress_view import ProgressView
         from nerfstudio_mvc.pipeline.progress import StepProgress
-        from nerfstudio_mvc.training.loop import Recipe
-        from nerfstudio_mvc.training.run import TrainingData, folders_below, train
+        from nerfstudio_mvc.training.run import TrainingData, folders_below
 
         data = TrainingData(folders_below(self.captures), folders_below(self.stills), depth=self.depth)
-        recipe = Recipe(minutes=self.minutes, learning_rate=self.learning_rate, crop_px=self.crop_px, seed=self.seed)
+        train = self._train_paper if self.preset == "paper" else self._train_small
         with ProgressView("training") as view:
             report = train(
                 data,
-                self.output_dir,
-                recipe,
-                threads=self.threads,
-                start_from=self.start_from,
                 on_step=lambda step, done, total: view.on_event(StepProgress(step, done, total)),
                 on_progress=lambda progress: view.print_line(_curve_line(progress)),
             )
@@ -76,6 +75,43 @@ class Train:
                 ]
             )
         return 0
+
+    def _check(self) -> None:
+        if self.minutes < 0 or (self.learning_rate or 1) <= 0 or self.crop_px < 64 or self.crop_px % 64:
+            raise UsageError(
+                "--minutes must not be negative, --learning-rate must be positive, --crop-px a multiple of 64"
+            )
+        if self.preset == "paper" and self.stills:
+            raise UsageError("--stills are single views: --preset paper trains on runs of views, leave them out")
+        if self.preset == "small" and (self.distortion != "mse" or self.ablation != "none"):
+            raise UsageError("--distortion and --ablation go with --preset paper")
+        if self.distortion == "ms-ssim" and self.crop_px < 192:
+            raise UsageError("--distortion ms-ssim needs a --crop-px of 192 or more, for its five scales")
+
+    def _train_small(self, data: TrainingData, **callbacks: Any) -> TrainReport:
+        from nerfstudio_mvc.training.loop import Recipe
+        from nerfstudio_mvc.training.run import train
+
+        rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
+        recipe = Recipe(minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, **rate)
+        return train(data, self.output_dir, recipe, threads=self.threads, start_from=self.start_from, **callbacks)
+
+    def _train_paper(self, data: TrainingData, **callbacks: Any) -> TrainReport:
+        from nerfstudio_mvc.training.paper_run import PaperRecipe, train_paper
+
+        rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
+        recipe = PaperRecipe(
+            minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, distortion=self.distortion, **rate
+        )
+        return train_paper(
+            data,
+            self.output_dir,
+            recipe,
+            ablation=self.ablation,
+            threads=self.threads,
+            start_from=self.start_from,
+            **callbacks,
+        )
 
 
 def _curve_line(progress: Progress) -> str:

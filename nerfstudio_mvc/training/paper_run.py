@@ -1,0 +1,224 @@
+"""Training the paper's model: capture folders to a weights file, with the paper's runs, loss and schedule.
+
+The small model has a loop of its own, `loop`; the objective is `paper_objective`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file as load_safetensors
+from safetensors.torch import save_file as save_safetensors
+
+from nerfstudio_mvc.capture.open_capture import load_capture
+from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
+from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
+from nerfstudio_mvc.errors import CaptureError, WeightsError
+from nerfstudio_mvc.splatting.prior import estimate_depth
+from nerfstudio_mvc.training.loop import Progress
+from nerfstudio_mvc.training.objective import random_quality
+from nerfstudio_mvc.training.paper_objective import Distortion, sequence_loss
+from nerfstudio_mvc.training.pictures import Pictures
+from nerfstudio_mvc.training.run import (
+    CHECKPOINT_NAME,
+    FLOAT_WEIGHTS_NAME,
+    WEIGHTS_NAME,
+    TrainingData,
+    TrainReport,
+)
+from nerfstudio_mvc.training.view_sequences import ViewSequences
+from nerfstudio_mvc.weights.checkpoint import pack, unpack
+
+Ablation = Literal["none", "separate", "concatenate", "no-mask", "no-depth-prediction"]
+ABLATIONS: dict[str, dict[str, bool]] = {
+    "none": {},
+    "separate": {"separate": True},
+    "concatenate": {"alignment": False},
+    "no-mask": {"mask": False},
+    "no-depth-prediction": {"depth_prediction": False},
+}
+"""The paper's ablations as switches of `PaperConfig`."""
+
+HALVINGS = 5
+"""The learning rate is halved after every fifth of a run: 300 epochs and 60, in the paper."""
+
+
+@dataclass(frozen=True)
+class PaperRecipe:
+    """How the paper's model is trained; what is not the run's length is the paper's.
+
+    Attributes:
+        minutes: of this run.
+        batch: runs of views per step; their gradients are added up.
+        length: views of a run.
+    """
+
+    minutes: float = 60.0
+    learning_rate: float = 1e-4
+    batch: int = 2
+    length: int = 4
+    crop_px: int = 256
+    distortion: Distortion = "mse"
+    checkpoint_minutes: float = 5.0
+    seed: int = 0
+
+
+def ablated(config: PaperConfig, ablation: Ablation) -> PaperConfig:
+    """`config` with the switch of an ablation set."""
+    return replace(config, **ABLATIONS[ablation])
+
+
+class PaperTrainer:
+    """Owns model, optimiser and position in the run."""
+
+    def __init__(self, model: PaperModel, sequences: ViewSequences, recipe: PaperRecipe) -> None:
+        self.model, self.sequences, self.recipe = model.train(), sequences, recipe
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
+        self.step = 0
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint."""
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint beside its target, then rename."""
+        temporary = path.with_suffix(".writing")
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+
+    def start_from(self, path: Path) -> None:
+        """Take the float weights of another run.
+
+        Raises:
+            WeightsError: the file is missing or holds no weights of this model.
+        """
+        try:
+            self.model.load_state_dict({name: value.float() for name, value in load_safetensors(path).items()})
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise WeightsError(f"cannot start training from {path}: {error}") from error
+
+    def train_step(self) -> np.ndarray:
+        """One step; loss, estimated bpp of first views and of those after them. float64 [3]"""
+        recipe = self.recipe
+        # Seeding per step makes a resumed run draw what an uninterrupted one would have drawn.
+        rng = np.random.default_rng((recipe.seed, self.step))
+        torch.manual_seed(int(rng.integers(2**31)))
+        quality = torch.tensor(random_quality(rng))
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = np.zeros(3)
+        for _ in range(recipe.batch):
+            result = sequence_loss(self.model, self.sequences.draw(rng), quality, distortion=recipe.distortion)
+            (result.loss / recipe.batch).backward()
+            sums += result.loss.item(), result.estimated_bpp[0], np.mean(result.estimated_bpp[1:] or [0.0])
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.step += 1
+        return sums / recipe.batch
+
+    def run(self, checkpoint: Path, *, on_progress: Callable[[Progress], None]) -> None:
+        """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end."""
+        recipe = self.recipe
+        start = saved = time.monotonic()
+        sums, counted = np.zeros(3), 0
+        while (elapsed := time.monotonic() - start) < recipe.minutes * 60:
+            part = elapsed / (recipe.minutes * 60)
+            for group in self.optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * 0.5 ** int(HALVINGS * part)
+            sums += self.train_step()
+            counted += 1
+            if time.monotonic() - saved > recipe.checkpoint_minutes * 60:
+                on_progress(Progress(self.step, elapsed, *(sums / counted)))
+                self.save(checkpoint)
+                saved, sums, counted = time.monotonic(), np.zeros(3), 0
+        if counted:
+            on_progress(Progress(self.step, time.monotonic() - start, *(sums / counted)))
+        self.save(checkpoint)
+
+
+def train_paper(
+    data: TrainingData,
+    output_dir: Path,
+    recipe: PaperRecipe,
+    *,
+    config: PaperConfig | None = None,
+    ablation: Ablation = "none",
+    threads: int | None = None,
+    start_from: Path | None = None,
+    on_step: Callable[[str, int, int], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TrainReport:
+    """Train the paper's model and export it; arguments as in `run.train`, stills are of no use here.
+
+    Args:
+        ablation: which of the paper's ablations to train; the weights file then codes with it.
+
+    Raises:
+        CaptureError: a folder cannot be used, or none has enough views with depth.
+        WeightsError: `start_from` cannot be used, or the trained model cannot be exported exactly.
+    """
+    on_step = on_step or (lambda step, done, total: None)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    captures = []
+    for done, root in enumerate(data.captures):
+        on_step("depth of captures", done, len(data.captures))
+        capture = load_capture(root)
+        captures.append((capture, estimate_depth(capture, method=data.depth).maps))
+    on_step("depth of captures", len(data.captures), len(data.captures))
+    sequences = ViewSequences(
+        captures, pictures=Pictures([], cache=output_dir / "pictures"), length=recipe.length, crop_px=recipe.crop_px
+    )
+    if not len(sequences):
+        raise CaptureError(
+            f"no capture has {recipe.length} views in a row with depth and {recipe.crop_px}x{recipe.crop_px} pixels "
+            "or more: the paper's model trains on runs of views; give other captures or a smaller --crop-px"
+        )
+    torch.manual_seed(recipe.seed)
+    trainer = PaperTrainer(PaperModel(ablated(config or PaperConfig(), ablation)), sequences, recipe)
+    checkpoint = output_dir / CHECKPOINT_NAME
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    elif start_from is not None:
+        trainer.start_from(start_from)
+    curve: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        curve.append(progress)
+        if on_progress is not None:
+            on_progress(progress)
+
+    trainer.run(checkpoint, on_progress=report)
+    model = trainer.model.eval()
+    save_safetensors(
+        {name: value.detach().half().contiguous() for name, value in model.state_dict().items()},
+        output_dir / FLOAT_WEIGHTS_NAME,
+    )
+    weights = output_dir / WEIGHTS_NAME
+    weights.write_bytes(export_paper(model))
+    return TrainReport(trainer.step, checkpoint, weights, weights.stat().st_size, curve[-1] if curve else None)
+
+
+def export_paper(model: PaperModel) -> bytes:
+    """The bytes of a weights file; tables are those of the likelihoods that the rounded weights give.
+
+    Raises:
+        WeightsError: an integer layer could leave the exact range.
+    """
+    model.update(force=True)
+    rounded = unpack(pack(model, model.tables), source="the model to export").model
+    rounded.update(force=True)
+    return pack(rounded, rounded.tables)
