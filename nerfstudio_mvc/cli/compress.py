@@ -45,8 +45,6 @@ class Compress:
     """About how many views are coded together; a group decodes without the others."""
     order: Literal["distance", "overlap", "file", "random"] = "distance"
     """Which view follows which: the nearest camera, the most points in common, as they come, or at random."""
-    order: Literal["distance", "overlap", "file", "random"] = "distance"
-    """Which view follows which: the nearest camera, the most points in common, as they come, or at random."""
     depth: DepthChoice = "auto"
     """Where depth comes from: fitted 3D Gaussians, the sparse points, or nowhere; auto takes the best possible."""
     depth_effort: EffortChoice = "default"
@@ -93,7 +91,6 @@ class Compress:
                 target_psnr_db=self.target_psnr,
                 target_size_bytes=target_size_bytes,
                 group_size=self.group_size,
-                order=self.order,
                 order=self.order,
                 depth=self.depth,
                 depth_effort=self.depth_effort,
