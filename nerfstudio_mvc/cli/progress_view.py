@@ -57,7 +57,7 @@ class ProgressView:
         """Show one event."""
         match event:
             case Planned():
-                self._console.print(plan_line(event), markup=False)
+                self.print_line(plan_line(event))
                 self._start_again()
                 self._views_task = self._progress.add_task(self._verb, total=event.views, note="")
             case StepProgress():
@@ -65,18 +65,16 @@ class ProgressView:
             case ViewDone():
                 self._advance(1, event.payload_bytes, event.source_bytes)
             case GroupReused():
-                self._console.print(
-                    f"group {event.group_idx}: {format_count(event.views, 'view')} coded already", markup=False
-                )
+                self.print_line(f"group {event.group_idx}: {format_count(event.views, 'view')} coded already")
                 self._advance(event.views, event.payload_bytes, event.source_bytes)
             case Warned():
-                self._console.print(f"warning: {event.message}", markup=False)
+                self.print_line(f"warning: {event.message}")
             case Noted():
-                self._console.print(event.message, markup=False)
+                self.print_line(event.message)
 
     def print_line(self, line: str) -> None:
-        """Print a line above the bars."""
-        self._console.print(line, markup=False)
+        """Print a line above the bars; not cut into pieces, so that a log can be searched."""
+        self._console.print(line, markup=False, soft_wrap=True)
 
     def _start_again(self) -> None:
         if self._views_task is not None:
@@ -101,7 +99,7 @@ class ProgressView:
 
     def _line_now_and_then(self, line: str) -> None:
         if not self._console.is_terminal and time.monotonic() - self._last_line_s >= SECONDS_BETWEEN_LINES:
-            self._console.print(line, markup=False)
+            self.print_line(line)
             self._last_line_s = time.monotonic()
 
     def _note(self) -> str:

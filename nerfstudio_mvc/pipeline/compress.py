@@ -335,10 +335,11 @@ def _code_for_target(job: _Job, target: QualityTarget, plan: AttachmentPlan) -> 
         reached = _reached(job, target, rest_bytes)
         if reached is None:
             return f"{target.text(target.value)} wanted; quality {writer.quality:g} as in the run that was resumed"
-        line, met = outcome(target, writer.quality, reached)
+        line, shortfall = outcome(target, writer.quality, reached)
         better = search.correction(writer.quality, reached) if search is not None else None
         if better is None:
-            if not met:
+            if shortfall:
+                line = f"{line}: {shortfall}"
                 run.warn(line)
             return line
         run.report(Noted(f"{line}: all again with quality {better:g}"))

@@ -6,7 +6,7 @@ Coding all views and writing the file is the business of `compress.py`; any code
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,7 +90,8 @@ class QualitySearch:
     """Proposes qualities, is told what came of them.
 
     The curve of the sample runs through what was tried, linear between and beyond; all views together are taken to run
-    beside it, at the distance seen where all were coded.
+    beside it, at the distance seen where all were coded, and straight between a quality known to be too low and one
+    known to be too high.
     """
 
     def __init__(self, target: QualityTarget) -> None:
@@ -115,9 +116,9 @@ class QualitySearch:
         """What the sample came to, as an estimate for all views."""
         self._tried[quality] = self.target.level(value)
 
-    def best(self, *, distance: float = 0.0) -> float:
-        """The quality at which the curve, moved up by `distance`, meets the goal."""
-        return float(QUALITIES[np.argmin(np.abs(self._curve(QUALITIES) + distance - self.target.goal))])
+    def best(self) -> float:
+        """The quality at which the sample meets the goal."""
+        return self._meeting(self._curve(self._tried, QUALITIES))
 
     def correction(self, quality: float, value: float) -> float | None:
         """A quality better than `quality`, at which all views came to `value`; None when there is no better one."""
@@ -125,13 +126,23 @@ class QualitySearch:
         self._coded[quality] = level
         if abs(level - self.target.goal) <= self.target.tolerance or len(self._coded) > MAX_CORRECTIONS:
             return None
-        better = self.best(distance=level - float(self._curve(np.array([quality]))[0]))
+        below = [known for known, level in self._coded.items() if level <= self.target.goal]
+        above = [known for known, level in self._coded.items() if level > self.target.goal]
+        if below and above:
+            around = {known: self._coded[known] for known in (max(below), min(above))}
+            better = self._meeting(self._curve(around, QUALITIES))
+        else:
+            distance = level - self._curve(self._tried, np.array([quality]))
+            better = self._meeting(self._curve(self._tried, QUALITIES) + distance)
         return None if better in self._coded else better
 
-    def _curve(self, qualities: np.ndarray) -> np.ndarray:
-        known = np.array(sorted(self._tried))
+    def _meeting(self, levels: np.ndarray) -> float:
+        return float(QUALITIES[np.argmin(np.abs(levels - self.target.goal))])
+
+    def _curve(self, points: Mapping[float, float], qualities: np.ndarray) -> np.ndarray:
+        known = np.array(sorted(points))
         # Better quality never costs less: what a codec's small steps say otherwise is noise.
-        levels = np.maximum.accumulate([self._tried[quality] for quality in known])
+        levels = np.maximum.accumulate([points[quality] for quality in known])
         if len(known) == 1:
             return levels[0] + self.target.usual_slope * (qualities - known[0])
         segment = np.clip(np.searchsorted(known, qualities) - 1, 0, len(known) - 2)
@@ -139,17 +150,17 @@ class QualitySearch:
         return levels[segment] + slopes[segment] * (qualities - known[segment])
 
 
-def outcome(target: QualityTarget, quality: float, value: float) -> tuple[str, bool]:
-    """What was reached in one line, and whether that is what was wanted."""
+def outcome(target: QualityTarget, quality: float, value: float) -> tuple[str, str]:
+    """What was reached, in one line, and why it is not what was wanted ("" when it is)."""
     miss = target.level(value) - target.goal
     line = f"{target.text(value)} reached, {target.text(target.value)} wanted, quality {quality:g}"
     if abs(miss) <= target.tolerance:
-        return line, True
+        return line, ""
     if miss > 0 and quality == QUALITIES[0]:
-        return f"{line}: the codec goes no lower", False
+        return line, "the codec goes no lower"
     if miss < 0 and quality == QUALITIES[-1]:
-        return f"{line}: the codec goes no higher", False
-    return f"{line}: as near as this codec's steps come", False
+        return line, "the codec goes no higher"
+    return line, "as near as this codec's steps come"
 
 
 def sample_groups(groups: Sequence[Sequence[int]]) -> list[list[int]]:
