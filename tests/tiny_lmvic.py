@@ -9,6 +9,7 @@ from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.training.export import plain_tables
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
 
@@ -35,9 +36,15 @@ def tiny_weights() -> bytes:
     return pack(model, plain_tables(model))
 
 
-def tiny_codec() -> LmvicCodec:
+def tiny_codec(**switches: bool) -> LmvicCodec:
+    """Predicts whenever it can: an untrained model would rather not."""
     checkpoint = unpack(tiny_weights(), source="the tiny model")
-    return LmvicCodec(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint)
+    return LmvicCodec(
+        checkpoint.model,
+        checkpoint.tables,
+        fingerprint=checkpoint.fingerprint,
+        switches=LmvicSwitches(**{"decide_per_view": False, **switches}),
+    )
 
 
 def plane_views(count=4, height=72, width=100) -> list[SourceView]:

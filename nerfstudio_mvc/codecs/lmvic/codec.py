@@ -1,9 +1,10 @@
 """LMVIC as a `MultiViewCodec`: walks the coding order, each view predicted by its nearest coded neighbours.
 
-    first view of a group (or one without depth)   image alone
-    every other view                               references, depth, image given the warped references
+    first view of a group, and where prediction does not pay   (depth,) image alone
+    every other view                                           references, depth, corrections, image given the reference
 
-Encoder and decoder share `reference_pictures`; both see only what the strings hold. Pictures that serve as references
+How a view is predicted is `prediction_search`'s decision. Encoder and decoder share `reference_pictures`; both see only
+what the strings hold. Pictures that serve as references
 are the 8-bit ones, so that a rounding difference between two machines does not grow along the chain.
 """
 
@@ -14,11 +15,17 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import torch
 
-from nerfstudio_mvc.capture.view_order import nearest_coded
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
+from nerfstudio_mvc.codecs.lmvic.correction_strings import (
+    FLOW,
+    LIGHT,
+    decode_flow,
+    decode_light,
+    encode_flow,
+    encode_light,
+)
 from nerfstudio_mvc.codecs.lmvic.depth_coding import coded_grid, decode_depth, encode_depth
-from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
 from nerfstudio_mvc.codecs.lmvic.group_strings import (
     DEPTH,
     IMAGE,
@@ -29,13 +36,13 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
     read_references,
 )
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, find_prediction
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
-
-MAX_REFERENCES = 2
 
 
 class LmvicCodec:
@@ -43,7 +50,16 @@ class LmvicCodec:
 
     name = "lmvic"
 
-    def __init__(self, model: ImageModel, tables: ImageTables, *, fingerprint: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: ImageModel,
+        tables: ImageTables,
+        *,
+        fingerprint: str,
+        device: str = "cpu",
+        switches: LmvicSwitches | None = None,
+    ) -> None:
+        self.switches = switches or LmvicSwitches()
         self.fingerprint = fingerprint
         self.device = torch.device(device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
@@ -102,22 +118,21 @@ class LmvicCodec:
     def _encode_view(
         self, source: SourceView, decoded: Sequence[DecodedView], *, quality: float
     ) -> tuple[list[Substream], DecodedView, np.ndarray]:
-        view = source.view
-        substreams, depth, reference = [], None, None
-        if source.depth is not None:
-            nearest = (
-                [] if not decoded else nearest_coded(view, [state.view for state in decoded], count=MAX_REFERENCES)
-            )
-            neighbours = [decoded[position] for position in nearest]
-            coded_depth = depth_for_prediction(source, neighbours, tables=self.tables.latent)
-            depth = torch.from_numpy(coded_depth.depth())
-            reference = reference_picture(self.model, view, depth, neighbours) if neighbours else None
-            if reference is not None:
-                substreams.append(Substream(REFERENCES, bytes(nearest)))
-            substreams.append(Substream(DEPTH, encode_depth(coded_depth, self.tables.latent)))
-        payload, picture = self.images.encode(to_picture(source.pixels, self.device), reference, quality=quality)
+        view, tables, substreams = source.view, self.tables.latent, []
+        x = to_picture(source.pixels, self.device)
+        found = find_prediction(source, x, decoded, images=self.images, quality=quality, switches=self.switches)
+        if found.references:
+            substreams.append(Substream(REFERENCES, bytes(found.references)))
+        if found.depth is not None:
+            substreams.append(Substream(DEPTH, encode_depth(found.depth, tables)))
+        if found.light is not None:
+            substreams.append(Substream(LIGHT, encode_light(found.light, tables)))
+        if found.offsets is not None:
+            substreams.append(Substream(FLOW, encode_flow(found.offsets, tables)))
+        payload, picture = self.images.encode(x, found.reference, quality=quality)
         substreams.append(Substream(IMAGE, payload))
         pixels = to_pixels(picture)
+        depth = None if found.depth is None else torch.from_numpy(found.depth.depth())
         return substreams, DecodedView(view, to_picture(pixels, self.device), depth), pixels
 
     def _decode_view(
@@ -127,11 +142,25 @@ class LmvicCodec:
         if DEPTH in strings:
             grid = coded_grid(view.height, view.width)
             depth = torch.from_numpy(decode_depth(strings[DEPTH], self.tables.latent, grid=grid).depth())
-        reference = None
-        if references:
-            reference = None if depth is None else reference_picture(self.model, view, depth, references)
-            if reference is None:
-                raise ArchiveError(f'view {view.view_idx} "{view.name}": refers to views it does not see: damaged')
+        reference = self._decode_reference(view, strings, depth, references)
         size = (view.height, view.width)
         pixels = to_pixels(self.images.decode(strings[IMAGE], size, reference, quality=quality))
         return DecodedView(view, to_picture(pixels, self.device), depth), pixels
+
+    def _decode_reference(
+        self, view: View, strings: dict[str, bytes], depth: torch.Tensor | None, references: list[DecodedView]
+    ) -> Reference | None:
+        if not references:
+            return None
+        offsets = light = reference = None
+        if FLOW in strings:
+            offsets = decode_flow(strings[FLOW], len(references), view=view, tables=self.tables.latent)
+        if LIGHT in strings:
+            light = decode_light(strings[LIGHT], len(references), view=view, tables=self.tables.latent)
+        if depth is not None:
+            reference = reference_picture(
+                self.model, view, depth, references, offsets=offsets, light=light, switches=self.switches
+            )
+        if reference is None:
+            raise ArchiveError(f'view {view.view_idx} "{view.name}": refers to views it does not see: damaged')
+        return reference

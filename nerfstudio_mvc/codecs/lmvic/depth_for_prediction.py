@@ -14,7 +14,12 @@ from torch import Tensor
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, encode_depth, quantise_depth
 from nerfstudio_mvc.codecs.lmvic.depth_precision import choose_step, on_coded_grid
-from nerfstudio_mvc.codecs.lmvic.depth_quantisation import PictureLoss, lost_bits, quantise_for_prediction
+from nerfstudio_mvc.codecs.lmvic.depth_quantisation import (
+    BITS_PER_GREY_LEVEL,
+    PictureLoss,
+    lost_bits,
+    quantise_for_prediction,
+)
 from nerfstudio_mvc.codecs.lmvic.depth_refinement import Refinement, SeenView, refine_inverse_depth
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
 from nerfstudio_mvc.entropy.tables import TableSet
@@ -23,7 +28,13 @@ TOLERANCES_PX = (1.0, 2.5, 6.0)  # tried in turn; wide baselines are content wit
 PRIOR_WINDOW = 5  # cells; noise of the prior that no photograph asks for would only cost bits
 
 
-def depth_for_prediction(source: SourceView, references: Sequence[DecodedView], *, tables: TableSet) -> CodedDepth:
+def depth_for_prediction(
+    source: SourceView,
+    references: Sequence[DecodedView],
+    *,
+    tables: TableSet,
+    bits_per_grey_level: float = BITS_PER_GREY_LEVEL,
+) -> CodedDepth:
     """The depth to code for `source`, given the decoded views that will predict it (none for the first view).
 
     The depth that predicts best for its bits is not that of the prior: see `depth_refinement`. Without references it
@@ -38,15 +49,19 @@ def depth_for_prediction(source: SourceView, references: Sequence[DecodedView], 
     refinement = refine_inverse_depth(smooth, current=source.view, pixels=pixels, references=seen)
     if refinement.pixels_per_inverse_depth <= 0:
         return quantise_depth(smooth.double().numpy(), choose_step(smooth, current=source.view, reference=None))
-    return _cheapest(refinement, source, seen[0], tables)
+    return _cheapest(refinement, source, seen[0], tables, bits_per_grey_level)
 
 
-def _cheapest(refinement: Refinement, source: SourceView, nearest: SeenView, tables: TableSet) -> CodedDepth:
+def _cheapest(
+    refinement: Refinement, source: SourceView, nearest: SeenView, tables: TableSet, bits_per_grey_level: float
+) -> CodedDepth:
     """Of several precisions the one with the fewest bits, depth and picture together."""
-    loss = PictureLoss(refinement)
+    loss = PictureLoss(refinement, bits_per_grey_level=bits_per_grey_level)
 
     def bits(coded: CodedDepth) -> float:
-        return 8 * len(encode_depth(coded, tables)) + lost_bits(refinement, coded)
+        return 8 * len(encode_depth(coded, tables)) + lost_bits(
+            refinement, coded, bits_per_grey_level=bits_per_grey_level
+        )
 
     steps = [
         choose_step(refinement.inverse_depth, current=source.view, reference=nearest.view, tolerance_px=tolerance_px)

@@ -1,6 +1,6 @@
 """From coded neighbours to the one picture that predicts a view: warp each through the coded depth, blend, fill.
 
-Runs the same on both sides, on decoded pictures and decoded depth only.
+Runs the same on both sides, on decoded pictures, decoded depth and coded corrections only.
 """
 
 from __future__ import annotations
@@ -8,13 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.photometric import Photometric
+from nerfstudio_mvc.codecs.lmvic.residual_flow import corrected
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.geometry.flow import flow_to_reference
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
-from nerfstudio_mvc.geometry.warping import warp_view
+from nerfstudio_mvc.geometry.warping import warp, warp_view
+
+ALL_ON = LmvicSwitches()
 
 
 @dataclass(frozen=True)
@@ -27,28 +35,85 @@ class DecodedView:
 
 
 def reference_picture(
-    model: ImageModel, view: View, depth: Tensor, references: Sequence[DecodedView]
+    model: ImageModel,
+    view: View,
+    depth: Tensor,
+    references: Sequence[DecodedView],
+    *,
+    offsets: np.ndarray | None = None,
+    light: Photometric | None = None,
+    switches: LmvicSwitches = ALL_ON,
 ) -> Reference | None:
     """The reference of `view`, or None where no pixel of it is seen by one of `references` (nearest first, 1 or 2).
 
     Args:
         depth: z-depth of `view` at any resolution. [h, w]
+        offsets: residual flow of every reference, see `residual_flow`. int64 [R, 2, h, w]
+        light: what has changed between references and view, see `photometric`.
     """
-    warped = [_warp(view, depth, reference) for reference in references]
+    return blended_reference(model, warped_references(view, depth, references, offsets, switches=switches), light)
+
+
+def warped_references(
+    view: View,
+    depth: Tensor,
+    references: Sequence[DecodedView],
+    offsets: np.ndarray | None = None,
+    *,
+    switches: LmvicSwitches = ALL_ON,
+) -> list[Reference]:
+    """Each reference as the camera of `view` would see it; arguments as in `reference_picture`."""
+    if not switches.align:
+        return [_unaligned(view, reference) for reference in references]
+    warped = [
+        _warp(view, depth, reference, None if offsets is None else offsets[reference_idx])
+        for reference_idx, reference in enumerate(references)
+    ]
+    return warped if switches.mask else [_valid_everywhere(reference) for reference in warped]
+
+
+def blended_reference(
+    model: ImageModel, warped: Sequence[Reference], light: Photometric | None = None
+) -> Reference | None:
+    """One reference of one or two warped ones; None where nothing is valid."""
+    if light is not None:
+        warped = [light.changed(reference, reference_idx) for reference_idx, reference in enumerate(warped)]
     blended = warped[0] if len(warped) == 1 else model.blend(warped[0], warped[1])
     if not bool(blended.valid.any()):
         return None
-    filled = fill_invalid(blended.picture[0], blended.valid[0])
-    return Reference(filled[None], blended.valid)
+    filled = fill_invalid(blended.picture[0], blended.valid[0])[None]
+    return Reference(filled if light is None else light.with_field(filled), blended.valid)
 
 
-def _warp(view: View, depth: Tensor, reference: DecodedView) -> Reference:
+def _warp(view: View, depth: Tensor, reference: DecodedView, offsets: np.ndarray | None) -> Reference:
     device = reference.picture.device
     # Geometry runs on the CPU in float64 where it matters; pictures are small next to the networks' work.
-    picture, valid = warp_view(
-        reference.picture[0].cpu(), depth.cpu(), reference.depth, current=view, reference=reference.view
+    source = reference.picture[0].cpu()
+    if offsets is None or not offsets.any():
+        picture, valid = warp_view(source, depth.cpu(), reference.depth, current=view, reference=reference.view)
+        return Reference(picture[None].to(device), valid[None].to(device))
+    field = flow_to_reference(
+        depth.cpu(),
+        current=view,
+        reference=reference.view,
+        reference_depth=reference.depth,
+        height=view.height,
+        width=view.width,
     )
-    return Reference(picture[None].to(device), valid[None].to(device))
+    picture = warp(source, corrected(field, offsets, current=view))
+    return Reference(picture[None].to(device), field.valid[None, None].float().to(device))
+
+
+def _valid_everywhere(warped: Reference) -> Reference:
+    return Reference(fill_invalid(warped.picture[0], warped.valid[0])[None], torch.ones_like(warped.valid))
+
+
+def _unaligned(view: View, reference: DecodedView) -> Reference:
+    size = (view.height, view.width)
+    picture = reference.picture
+    if picture.shape[-2:] != size:
+        picture = F.interpolate(picture, size=size, mode="bilinear", align_corners=False, antialias=True)
+    return Reference(picture, torch.ones_like(picture[:, :1]))
 
 
 def to_picture(pixels, device: torch.device | str) -> Tensor:

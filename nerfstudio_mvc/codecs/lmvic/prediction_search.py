@@ -1,0 +1,194 @@
+"""Encoder side: how a view is predicted - alone or from others, with which depth and which corrections.
+
+    depth for prediction -> warped neighbours -> + change of light -> + residual flow -> or alone after all
+
+Every step is kept only where a trial (`trial_coding`) says that it pays; the decoder follows what the strings say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfstudio_mvc.capture.view_order import nearest_coded
+from nerfstudio_mvc.codecs.interface import SourceView
+from nerfstudio_mvc.codecs.lmvic.correction_strings import encode_flow, encode_light
+from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, encode_depth
+from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.codecs.lmvic.depth_quantisation import BITS_PER_GREY_LEVEL
+from nerfstudio_mvc.codecs.lmvic.depth_refinement import SeenView
+from nerfstudio_mvc.codecs.lmvic.flow_search import find_residual_flow
+from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
+from nerfstudio_mvc.codecs.lmvic.image_model import Reference
+from nerfstudio_mvc.codecs.lmvic.photometric import Photometric, fit_field, fit_gain_and_offset, unchanged
+from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, blended_reference, warped_references
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.codecs.lmvic.trial_coding import TrialCoder, explained_bits
+from nerfstudio_mvc.entropy.tables import TableSet
+
+MAX_REFERENCES = 2
+MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be believed
+CLEARLY_GOOD_BITS = 0.7  # per luma sample that the reference explains: coded alone the view would certainly cost more
+SMALLEST_CHANGE = 1  # steps of gain or offset that are not worth a trial
+FLOW_BITS_PER_GREY_LEVEL = 4.0  # of a cell of 16 x 16 pixels, at quality 5
+DEPTH_BITS_PER_GREY_LEVEL = 0.8  # of a cell of the coded depth, at quality 5
+GROWTH_PER_QUALITY = 1.35
+"""What a grey level of difference costs the picture grows with the quality, here per point."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the strings of a view say about its prediction, and the picture that comes of it.
+
+    Attributes:
+        references: positions in the group, nearest first; none: coded alone.
+        depth: None where the view has no prior.
+        offsets, light: see `reference_pictures.reference_picture`; None: nothing is changed.
+        reference: None where it is coded alone.
+    """
+
+    references: tuple[int, ...] = ()
+    depth: CodedDepth | None = None
+    offsets: np.ndarray | None = None
+    light: Photometric | None = None
+    reference: Reference | None = None
+
+
+def find_prediction(
+    source: SourceView,
+    x: Tensor,
+    decoded: Sequence[DecodedView],
+    *,
+    images: ImageCoder,
+    quality: float,
+    switches: LmvicSwitches,
+) -> Prediction:
+    """How to predict `source`, whose picture is x [1, 3, H, W], from the views coded before it."""
+    if source.depth is None:
+        return Prediction()
+    tables = images.tables.latent
+    coarse = Prediction(depth=depth_for_prediction(source, (), tables=tables))
+    if not decoded or not switches.predict:
+        return coarse
+    count = MAX_REFERENCES if switches.two_references else 1
+    nearest = nearest_coded(source.view, [state.view for state in decoded], count=count)
+    search = _Search(source, x, [decoded[position] for position in nearest], images, quality, switches)
+    found = search.plain(tuple(nearest))
+    if found.reference is None:
+        return replace(coarse, depth=found.depth)
+    return search.improved(found, coarse)
+
+
+class _Search:
+    """The steps for one view."""
+
+    def __init__(
+        self,
+        source: SourceView,
+        x: Tensor,
+        neighbours: Sequence[DecodedView],
+        images: ImageCoder,
+        quality: float,
+        switches: LmvicSwitches,
+    ) -> None:
+        self.source, self.x, self.neighbours, self.images, self.switches = source, x, neighbours, images, switches
+        self.tables: TableSet = images.tables.latent
+        self.growth = GROWTH_PER_QUALITY ** (quality - 5)
+        self.trial = TrialCoder(images, x, quality=quality)
+
+    def plain(self, references: tuple[int, ...]) -> Prediction:
+        """Depth and the reference it gives, without corrections."""
+        depth = depth_for_prediction(
+            self.source,
+            self.neighbours if self.switches.refine_depth else (),
+            tables=self.tables,
+            bits_per_grey_level=self._depth_bits(),
+        )
+        return self._with_reference(Prediction(references, depth))
+
+    def improved(self, found: Prediction, alone: Prediction) -> Prediction:
+        """The best of `found`, what corrections make of it, and `alone`."""
+        steps = []
+        if self.switches.gain_and_offset:
+            steps.append(self._with_gain_and_offset)
+        if self.switches.offset_field:
+            steps.append(self._with_offset_field)
+        if self.switches.residual_flow and self.switches.align:
+            steps.append(self._with_residual_flow)
+        doubtful = self.switches.decide_per_view and explained_bits(self.x, found.reference) < CLEARLY_GOOD_BITS
+        best, least = found, None
+        for step in steps:
+            candidate = step(best)
+            if candidate is None:
+                continue
+            least = self._bits(best) if least is None else least
+            if (bits := self._bits(candidate)) < least * (1 - MARGIN):
+                best, least = candidate, bits
+        if doubtful:
+            least = self._bits(best) if least is None else least
+            if self._bits(alone) < least * (1 - MARGIN):
+                return alone
+        return best
+
+    def _depth_bits(self) -> float:
+        return DEPTH_BITS_PER_GREY_LEVEL * self.growth if self.switches.depth_follows_quality else BITS_PER_GREY_LEVEL
+
+    def _with_reference(self, prediction: Prediction) -> Prediction:
+        depth = torch.from_numpy(prediction.depth.depth())
+        warped = warped_references(self.source.view, depth, self.neighbours, prediction.offsets, switches=self.switches)
+        return replace(prediction, reference=blended_reference(self.images.model, warped, prediction.light))
+
+    def _bits(self, prediction: Prediction) -> float:
+        strings = 8 * len(encode_depth(prediction.depth, self.tables))
+        if prediction.light is not None:
+            strings += 8 * len(encode_light(prediction.light, self.tables))
+        if prediction.offsets is not None:
+            strings += 8 * len(encode_flow(prediction.offsets, self.tables))
+        return strings + self.trial.bits(prediction.reference)
+
+    def _light(self, prediction: Prediction) -> Photometric:
+        view = self.source.view
+        return prediction.light or unchanged(len(self.neighbours), height=view.height, width=view.width)
+
+    def _with_gain_and_offset(self, prediction: Prediction) -> Prediction | None:
+        depth = torch.from_numpy(prediction.depth.depth())
+        warped = warped_references(self.source.view, depth, self.neighbours, prediction.offsets, switches=self.switches)
+        fits = [fit_gain_and_offset(reference, self.x) for reference in warped]
+        gains, offsets = (np.stack(values) for values in zip(*fits, strict=True))
+        if max(np.abs(gains).max(), np.abs(offsets).max()) <= SMALLEST_CHANGE:
+            return None
+        light = replace(self._light(prediction), gains=gains, offsets=offsets)
+        return replace(prediction, light=light, reference=blended_reference(self.images.model, warped, light))
+
+    def _with_offset_field(self, prediction: Prediction) -> Prediction | None:
+        field = fit_field(prediction.reference, self.x)
+        if not field.any():
+            return None
+        light = replace(self._light(prediction), field=field)
+        # The field is the last thing that is added.
+        return replace(
+            prediction,
+            light=light,
+            reference=replace(prediction.reference, picture=light.with_field(prediction.reference.picture)),
+        )
+
+    def _with_residual_flow(self, prediction: Prediction) -> Prediction | None:
+        depth = torch.from_numpy(prediction.depth.depth())
+        found = [
+            find_residual_flow(
+                depth,
+                current=self.source.view,
+                pixels=self.x[0].cpu(),
+                reference=SeenView(neighbour.view, neighbour.picture[0].cpu(), neighbour.depth),
+                bits_per_grey_level=FLOW_BITS_PER_GREY_LEVEL * self.growth,
+            )
+            for neighbour in self.neighbours
+        ]
+        offsets = np.stack([field for field, _ in found])
+        if not offsets.any():
+            return None
+        return self._with_reference(replace(prediction, offsets=offsets))

@@ -1,0 +1,39 @@
+"""What the codec does beyond coding every view alone, each a switch: for ablations, and to see what something is worth.
+
+The defaults are what archives are written with. Most switches only tell the encoder what not to look for; those marked
+"both sides" change what a string means, so that only a codec with the same switches decodes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LmvicSwitches:
+    """See the module; off by default is what has not paid with the weights that ship (docs/ablations.md).
+
+    Attributes:
+        predict: views refer to others at all; off codes each alone.
+        align: references are warped through depth; off puts them beside the view as they are (both sides).
+        mask: the network is told where a warped reference shows nothing; off tells it that it is valid everywhere
+            (both sides).
+        two_references: two neighbours where there are two.
+        refine_depth: the coded depth is the one that predicts best, not the prior.
+        depth_follows_quality: depth takes fewer bits where the picture takes fewer.
+        decide_per_view: a view that predicts badly is coded alone.
+        gain_and_offset: of every colour of a reference, where the light has changed.
+        offset_field: the same in places.
+        residual_flow: corrections of the warp where geometry fails.
+    """
+
+    predict: bool = True
+    align: bool = True
+    mask: bool = True
+    two_references: bool = True
+    refine_depth: bool = True
+    depth_follows_quality: bool = True
+    decide_per_view: bool = True
+    gain_and_offset: bool = True
+    offset_field: bool = False
+    residual_flow: bool = False

@@ -1,0 +1,97 @@
+"""Encoder side: what a reference is worth, found by coding a sample of the view with it.
+
+    view, reference --every fifth tile--> mosaic of tiles --ImageCoder--> bits + rd_lambda * error, for the whole view
+
+No rule of thumb knows how much a network makes of a reference; the network itself does.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
+from nerfstudio_mvc.codecs.lmvic.depth_refinement import LUMA
+from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
+from nerfstudio_mvc.codecs.lmvic.image_model import Reference
+from nerfstudio_mvc.layers.block_transform import BLOCK
+
+TILE_PX = 128
+EVERY = 5  # tile of a view is coded
+MOST_TILES = 24
+_NOISE_VARIANCE = 4.0  # no codec cares about less
+
+
+class TrialCoder:
+    """Costs of one view, at one quality, under different references."""
+
+    def __init__(self, images: ImageCoder, x: Tensor, *, quality: float) -> None:
+        """x: the view. [1, 3, H, W], 0..1"""
+        self._images = images
+        self._quality = quality
+        self._rd_lambda = rd_lambda_of(images.model.config.rd_lambdas, quality)
+        self._tiles = _tiles(x.shape[-2], x.shape[-1])
+        self._pixels = x.shape[-2] * x.shape[-1]
+        self._sample = self._mosaic(x)
+
+    def bits(self, reference: Reference | None) -> float:
+        """Bits of the whole view, its error counted as the bits it would take away."""
+        chosen = None
+        if reference is not None:
+            chosen = Reference(self._mosaic(reference.picture), self._mosaic(reference.valid))
+        payload, picture = self._images.encode(self._sample, chosen, quality=self._quality)
+        sampled = self._sample.shape[-2] * self._sample.shape[-1]
+        mse = float((picture - self._sample).square().mean()) * 255**2
+        return (8 * len(payload) / sampled + self._rd_lambda * mse) * self._pixels
+
+    def _mosaic(self, values: Tensor) -> Tensor:
+        if len(self._tiles) == 0:
+            return values
+        rows = [
+            torch.cat([values[..., top : top + TILE_PX, left : left + TILE_PX] for top, left in row], -1)
+            for row in self._tiles
+        ]
+        return torch.cat(rows, -2)
+
+
+def explained_bits(x: Tensor, reference: Reference) -> float:
+    """About what `reference` tells of x [1, 3, H, W], bits per luma sample: how much smaller than the variation of
+    blocks is that of their difference. A quick look that costs no trial."""
+    difference = _block_variance(x - reference.picture)
+    alone = _block_variance(x)
+    seen = F.interpolate(reference.valid, size=alone.shape[-2:], mode="area") > 0.5
+    rest = torch.where(seen, torch.minimum(difference, alone), alone)
+    return float(0.5 * torch.log2((alone + _NOISE_VARIANCE) / (rest + _NOISE_VARIANCE)).mean())
+
+
+def _block_variance(values: Tensor) -> Tensor:
+    """Of luma within blocks of 16 x 16, grey levels squared. [1, 1, h, w]"""
+    luma = torch.einsum("c,bchw->bhw", torch.tensor(LUMA).to(values), values)[:, None] * 255
+    mean, square = (F.avg_pool2d(part, BLOCK, ceil_mode=True) for part in (luma, luma * luma))
+    return (square - mean * mean).clamp_min(0)
+
+
+def rd_lambda_of(rd_lambdas: tuple[float, ...], quality: float) -> float:
+    """Weight of the MSE (0..255 scale) against bits per pixel at a quality between the trained ones."""
+    below = min(int(quality), QUALITIES - 1)
+    share = quality - below
+    return math.exp((1 - share) * math.log(rd_lambdas[below - 1]) + share * math.log(rd_lambdas[below]))
+
+
+def _tiles(height: int, width: int) -> list[list[tuple[int, int]]]:
+    """(top, left) of the tiles to code, as rows of a mosaic; none when the whole view is as quick."""
+    rows, columns = height // TILE_PX, width // TILE_PX
+    every = max(EVERY, math.ceil(rows * columns / MOST_TILES))
+    # Two columns on from row to row: no straight line of the picture passes through all of them.
+    found = [
+        (row * TILE_PX, column * TILE_PX)
+        for row in range(rows)
+        for column in range(columns)
+        if (column + 2 * row) % every == every // 2
+    ]
+    across = max(1, round(math.sqrt(len(found))))
+    # The mosaic is a full rectangle: what does not fill its last row is left out.
+    return [found[first : first + across] for first in range(0, len(found) - across + 1, across)]
