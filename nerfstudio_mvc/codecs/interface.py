@@ -73,3 +73,8 @@ class MultiViewCodec(Protocol):
             ArchiveError: a string does not decode to what its view needs.
         """
         ...
+
+
+def wants_depth(codec: MultiViewCodec) -> bool:
+    """Whether `SourceView.depth` means anything to a codec; one that does not say so in `wants_depth` wants it."""
+    return getattr(codec, "wants_depth", True)

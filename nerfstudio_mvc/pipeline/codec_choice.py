@@ -24,7 +24,7 @@ from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.av1.codec import Av1Codec
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
-from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView, ViewDone
+from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView, ViewDone, wants_depth
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import OutputError
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -208,7 +208,7 @@ class _Recording:
     """A codec that notes how well it codes."""
 
     def __init__(self, codec: MultiViewCodec, journal: _Journal) -> None:
-        self.name, self.fingerprint = codec.name, codec.fingerprint
+        self.name, self.fingerprint, self.wants_depth = codec.name, codec.fingerprint, wants_depth(codec)
         self.codec, self.journal = codec, journal
 
     def encode_group(

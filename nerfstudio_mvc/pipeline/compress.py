@@ -24,7 +24,7 @@ from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import Order, order_views
 from nerfstudio_mvc.capture.views import Capture, View
-from nerfstudio_mvc.codecs.interface import MultiViewCodec, SourceView
+from nerfstudio_mvc.codecs.interface import MultiViewCodec, SourceView, wants_depth
 from nerfstudio_mvc.errors import MvcError, OutputError
 from nerfstudio_mvc.pipeline.codec_choice import CodecChoice, compress_with_smaller_codec
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -226,7 +226,7 @@ def compress_capture(
         todo = [group_idx for group_idx in range(len(groups)) if not writer.has_group(group_idx)]
         prior = estimate_depth(
             capture,
-            method=depth if todo else "none",
+            method=depth if todo and wants_depth(active_codec) else "none",
             gaussians=gaussians,
             effort=depth_effort,
             device=device,
@@ -248,7 +248,7 @@ def compress_capture(
         archive=output,
         groups_reused=len(groups) - len(todo),
         target=target_line,
-        depth=prior.note if todo else "as in the run that was resumed",
+        depth=_depth_note(prior, active_codec) if todo else "as in the run that was resumed",
         left_out=attachment_plan.left_out,
         elapsed_s=time.monotonic() - start_s,
     )
@@ -426,6 +426,10 @@ def _report(
         warnings=tuple(run.warnings),
         elapsed_s=elapsed_s,
     )
+
+
+def _depth_note(prior: DepthPrior, codec: MultiViewCodec) -> str:
+    return prior.note if wants_depth(codec) else f"none: codec {codec.name} uses no depth"
 
 
 def _with_stored_cameras(capture: Capture, stored: Sequence[View]) -> Capture:

@@ -16,9 +16,10 @@ from nerfstudio_mvc.codecs.av1.codec import Av1Codec
 from nerfstudio_mvc.codecs.interface import EncodedGroup
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import OutputError
-from nerfstudio_mvc.pipeline import codec_choice
+from nerfstudio_mvc.pipeline import codec_choice, compress
 from nerfstudio_mvc.pipeline.codec_choice import CodecChoice, next_crf
 from nerfstudio_mvc.pipeline.progress import Warned
+from nerfstudio_mvc.splatting.prior import estimate_depth
 from nerfstudio_mvc.video.ffmpeg_pipe import NoFfmpegError
 
 NEAR_DB = 0.3  # pictures of a few blocks change in jumps
@@ -150,3 +151,14 @@ def test_the_search_gives_up_at_the_ends_of_the_scale():
     assert next_crf([(30.0, 36.0)], 90.0) == 0.0
     choice = CodecChoice("lmvic", {"lmvic": 90, "av1": 100}, {"lmvic": 36.0, "av1": 36.02})
     assert str(choice) == "lmvic, 10.0 % smaller than av1 at 36.00 dB (av1: 36.02 dB)"
+
+
+def test_av1_does_not_wait_for_depth(capture, tmp_path, monkeypatch):
+    def no_depth(capture, *, method, **settings):
+        assert method == "none"
+        return estimate_depth(capture, method=method, **settings)
+
+    monkeypatch.setattr(compress, "estimate_depth", no_depth)
+    report = compress_capture(capture, tmp_path / "a.mvc", codec="av1", quality=3)
+    assert "uses no depth" in report.depth
+    assert report.depth_bytes == 0

@@ -32,6 +32,7 @@ class Av1Codec:
     """A video encoder behind the codec interface."""
 
     name = "av1"
+    wants_depth = False
 
     def __init__(self) -> None:
         self.fingerprint = PROFILE
