@@ -27,6 +27,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "entropy": ({"layers", "coded", "errors"}, {"torch", "constriction"}),
     "codecs": ({"entropy", "layers", "geometry", "video", "capture", "coded", "errors"}, {"torch"}),
     "weights": ({"codecs", "entropy", "layers", "errors"}, {"torch", "safetensors"}),
+    "compressai_models": ({"codecs", "weights"}, {"torch", "compressai"}),
     "training": (
         {
             "weights",

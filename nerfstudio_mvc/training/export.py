@@ -17,14 +17,9 @@ from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, TABLES, scale_of_table
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.plain_tables import hyper_table_set, plain_hyper_tables, plain_latent_tables
 from nerfstudio_mvc.codecs.lmvic.row_shifts import best_shifts
-from nerfstudio_mvc.entropy.tables import (
-    TableSet,
-    counts_from_weights,
-    logistic_limit,
-    logistic_mass,
-    tables_from_histograms,
-)
+from nerfstudio_mvc.entropy.tables import counts_from_weights, logistic_limit, tables_from_histograms
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
 
 HYPER_PRIOR_SYMBOLS = 200.0
@@ -56,21 +51,9 @@ class SymbolCounts:
             self.hyper[quality_idx, channel] += counted
 
 
-def plain_latent_tables() -> TableSet:
-    """One table per row of the scale network, from the likelihoods training uses."""
-    counts = SymbolCounts()
-    return tables_from_histograms(counts.scales, counts.latent)
-
-
 def plain_tables(model: ImageModel) -> ImageTables:
     """Tables from the likelihoods training used, before anything is counted."""
-    centers = model.z_center.detach().double().cpu().numpy().ravel()
-    scales = torch.exp(model.z_log_scale).detach().double().cpu().numpy().ravel()
-    parts = [
-        counts_from_weights(logistic_mass(HYPER_LIMIT, scale, center))
-        for center, scale in zip(centers, scales, strict=True)
-    ]
-    return ImageTables(plain_latent_tables(), _hyper_set(parts))
+    return ImageTables(plain_latent_tables(), plain_hyper_tables(model.z_center, model.z_log_scale))
 
 
 def counted_tables(model: ImageModel, counts: SymbolCounts) -> ImageTables:
@@ -82,7 +65,7 @@ def counted_tables(model: ImageModel, counts: SymbolCounts) -> ImageTables:
         counts_from_weights(histogram + HYPER_PRIOR_SYMBOLS * plain.hyper.probabilities(table))
         for table, histogram in enumerate(counts.hyper.reshape(-1, counts.hyper.shape[-1]))
     ]
-    return ImageTables(tables_from_histograms(counts.scales, counts.latent), _hyper_set(parts))
+    return ImageTables(tables_from_histograms(counts.scales, counts.latent), hyper_table_set(parts))
 
 
 def export(model: ImageModel, samples: Iterable[tuple[Tensor, Reference | None]]) -> bytes:
@@ -102,7 +85,3 @@ def export(model: ImageModel, samples: Iterable[tuple[Tensor, Reference | None]]
             rows = best_shifts(y, rows, coder.tables.latent).apply(rows)
             counts.add(y[rows > 0], rows[rows > 0], z, quality_idx=quality - 1)
     return pack(rounded, counted_tables(rounded, counts))
-
-
-def _hyper_set(parts: list[np.ndarray]) -> TableSet:
-    return TableSet(np.full(len(parts), HYPER_LIMIT, np.int64), np.concatenate(parts))

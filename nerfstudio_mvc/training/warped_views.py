@@ -18,10 +18,10 @@ from nerfstudio_mvc.capture.view_order import camera_distances
 from nerfstudio_mvc.capture.views import Capture
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_latent_tables
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
 from nerfstudio_mvc.geometry.warping import warp_view
 from nerfstudio_mvc.splatting.prior import DepthPrior
-from nerfstudio_mvc.training.export import plain_latent_tables
 from nerfstudio_mvc.training.pictures import random_crop
 
 CHANNELS = 11

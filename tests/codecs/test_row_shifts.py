@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_latent_tables
 from nerfstudio_mvc.codecs.lmvic.row_shifts import RowShifts, best_shifts, block_grid, get_shifts, put_shifts
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.errors import ArchiveError
-from nerfstudio_mvc.training.export import plain_latent_tables
 
 TABLES = plain_latent_tables()
 SCALES = 0.03 * np.exp(np.arange(64) * np.log(160 / 0.03) / 63)

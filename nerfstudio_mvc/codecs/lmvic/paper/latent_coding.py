@@ -12,17 +12,11 @@ import torch
 from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, TABLES, scale_of_table
 from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import LatentEntropy, Symbols
+from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_hyper_tables, plain_latent_tables
 from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
-from nerfstudio_mvc.entropy.tables import (
-    TableSet,
-    counts_from_weights,
-    logistic_limit,
-    logistic_mass,
-    tables_from_histograms,
-)
+from nerfstudio_mvc.entropy.tables import TableSet
 
 QUALITY_PARTS = 16
 """Qualities are told apart to a sixteenth: their shares of the quality points are then exact."""
@@ -46,17 +40,7 @@ class PaperTables:
 
 def tables_of(entropy: LatentEntropy) -> LatentTables:
     """Integer tables from the likelihoods training uses."""
-    scales = scale_of_table(torch.arange(TABLES)).double().numpy()
-    latent = tables_from_histograms(
-        scales, [np.zeros(2 * logistic_limit(float(scale)) + 2, np.int64) for scale in scales]
-    )
-    centers = entropy.z_center.detach().double().cpu().numpy().ravel()
-    spreads = entropy.z_log_scale.detach().double().exp().cpu().numpy().ravel()
-    counts = [
-        counts_from_weights(logistic_mass(HYPER_LIMIT, spread, center))
-        for center, spread in zip(centers, spreads, strict=True)
-    ]
-    return LatentTables(latent, TableSet(np.full(len(counts), HYPER_LIMIT, np.int64), np.concatenate(counts)))
+    return LatentTables(plain_latent_tables(), plain_hyper_tables(entropy.z_center, entropy.z_log_scale))
 
 
 def quality_level(quality: float, device: torch.device | str) -> Tensor:
