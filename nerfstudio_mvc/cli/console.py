@@ -46,6 +46,13 @@ def format_saving(coded_bytes: int, source_bytes: int) -> str:
     return f"{saved:.1%} saved" if saved >= 0 else f"{-saved:.1%} larger"
 
 
+def format_fingerprint(fingerprint: str) -> str:
+    """``weights 5b1e07``; ``profile av1-444-10bit-1`` of a codec without weights."""
+    if all(digit in "0123456789abcdef" for digit in fingerprint):
+        return f"weights {fingerprint[:6] or '-'}"
+    return f"profile {fingerprint[:24]}"
+
+
 def format_sizes(sizes: Sequence[tuple[int, int]], limit: int = 3) -> str:
     """``"1008x756"``, ``"1008x756, 756x1008"``: image sizes, the first few of them."""
     shown = ", ".join(f"{width}x{height}" for width, height in sizes[:limit])

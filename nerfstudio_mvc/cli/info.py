@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nerfstudio_mvc.cli.console import format_bytes, format_count, format_saving, format_sizes, print_json, print_table
+from nerfstudio_mvc.cli.console import (
+    format_bytes,
+    format_count,
+    format_fingerprint,
+    format_saving,
+    format_sizes,
+    print_json,
+    print_table,
+)
 from nerfstudio_mvc.cli.main import run_command
 
 if TYPE_CHECKING:
@@ -43,7 +51,7 @@ def _print_summary(summary: ArchiveSummary) -> None:
     rows = [
         ("archive", f"{summary.archive}  (format {manifest.version}, written by {manifest.writer})"),
         ("capture", f"{manifest.kind}: {format_count(len(manifest.views), 'view')}, {format_sizes(sizes)}"),
-        ("codec", f"{manifest.codec}, quality {manifest.quality:g}, weights {manifest.fingerprint[:6] or '-'}"),
+        ("codec", f"{manifest.codec}, quality {manifest.quality:g}, {format_fingerprint(manifest.fingerprint)}"),
         ("groups", f"{len(manifest.groups)}, views in each: {group_sizes}"),
         ("file", format_bytes(summary.file_bytes)),
         ("  photographs", format_bytes(summary.image_bytes)),

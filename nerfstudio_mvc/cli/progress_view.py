@@ -11,7 +11,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from nerfstudio_mvc.cli.console import format_bytes, format_count, format_saving, format_sizes
+from nerfstudio_mvc.cli.console import format_bytes, format_count, format_fingerprint, format_saving, format_sizes
 from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Noted, Planned, StepProgress, ViewDone, Warned
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -112,6 +112,6 @@ class ProgressView:
 def plan_line(plan: Planned) -> str:
     """``lmvic, quality 5: 12 views in 1 group, 1008x756, weights 5b1e07, cpu``"""
     views, groups = format_count(plan.views, "view"), format_count(plan.groups, "group")
-    weights = f", weights {plan.fingerprint[:6]}" if plan.fingerprint else ""
+    weights = f", {format_fingerprint(plan.fingerprint)}" if plan.fingerprint else ""
     quality = f"{plan.codec}, quality {plan.quality:g}"
     return f"{quality}: {views} in {groups}, {format_sizes(plan.sizes)}{weights}, {plan.device}"

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerfstudio_mvc.cli.console import print_json, print_table
+from nerfstudio_mvc.cli.console import format_fingerprint, print_json, print_table
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,9 @@ def test_a_terminal_without_the_letters_shows_them_escaped(tmp_path: Path) -> No
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.decode("latin-1").splitlines() == ["\\u5199\\u771f caf\\udce9", '"\\u5199\\u771f"']
+
+
+def test_codecs_without_weights_name_their_profile() -> None:
+    assert format_fingerprint("5b1e0777") == "weights 5b1e07"
+    assert format_fingerprint("") == "weights -"
+    assert format_fingerprint("av1-444-10bit-1") == "profile av1-444-10bit-1"
