@@ -47,6 +47,7 @@ class PaperCodec:
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.model.use_tables(tables)
+        self.wants_depth = not model.config.separate
 
     @torch.no_grad()
     @without_denormals
