@@ -21,7 +21,6 @@ from nerfstudio_mvc.benchmarking.peers import Peer, ViewOrder
 from nerfstudio_mvc.benchmarking.rate_curve import EqualQuality, OnPhotograph, RateCurve
 from nerfstudio_mvc.benchmarking.side_by_side import CropSpec, Rendition, ViewCrops, choose_crops, coded_by
 from nerfstudio_mvc.capture.image_files import read_image
-from nerfstudio_mvc.capture.view_order import coding_order
 from nerfstudio_mvc.errors import MvcError
 from nerfstudio_mvc.pipeline.compress import DepthChoice, EffortChoice, compress_capture
 from nerfstudio_mvc.pipeline.evaluate import EvaluateReport, evaluate_archive
@@ -139,6 +138,8 @@ class CaptureResult:
 
 class CaptureBenchmark:
     """Measures archives of one capture; what the peers were measured at is kept from one archive to the next.
+
+    "Our coding order", which some peers take the photographs in, is that of the first archive measured.
 
     Args:
         data: the capture's folder.
@@ -301,9 +302,8 @@ class CaptureBenchmark:
             )
         if self._names:
             return
-        with ArchiveReader(archive) as reader:
-            views = reader.views()
-        self._names = {"file": names, "coding": tuple(views[idx].name for idx in coding_order(views))}
+        in_order = (summary.manifest.views[idx].name for group in summary.manifest.groups for idx in group)
+        self._names = {"file": names, "coding": tuple(in_order)}
         if self._with_pictures:
             self._crop_specs = choose_crops(self._names["coding"], lambda view: read_image(self.data / view).pixels)
 
