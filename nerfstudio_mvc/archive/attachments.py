@@ -22,16 +22,25 @@ REASON_DOWNSCALED = "downscaled photographs: remade on restore"
 REASON_STEREO = "COLMAP dense workspace: colmap patch_match_stereo makes it again"
 REASON_DISTORTED = "COLMAP workspace from before undistortion"
 REASON_NAME = "a name that not every system can restore"
+REASON_ARCHIVE = "archive of ns-mvc-compress, or what a stopped run left of one"
+REASON_LINK = "link to a folder: only photographs behind it are carried"
 REASON_SPECIAL = "neither a file nor a link to one inside the capture folder"
 
 DATABASE_SUFFIXES = (".db", ".db-wal", ".db-shm", ".db-journal")
 DOWNSCALED_NAME = re.compile(r"(.+)_(2|4|8|16|32)")
+WORK_FOLDER = re.compile(r"\..+\.mvc-partial")
 STEREO_FOLDERS = frozenset(["depth_maps", "normal_maps", "consistency_graphs"])
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file or folder that is not in the archive, and why. `path` is POSIX, relative to the capture folder."""
+    """A file or folder that is not in the archive, and why.
+
+    Attributes:
+        path: POSIX, relative to the capture folder.
+        bytes: of the file, or of the files below the folder that are left out for this reason.
+        reason: for people.
+    """
 
     path: str
     bytes: int
@@ -106,12 +115,14 @@ def plan_attachments(
         sizes = {path: size for path, size in sizes.items() if path not in copies}
         left_out += [LeftOut(folder.path, folder.bytes, REASON_DOWNSCALED) for folder in downscaled]
     files = []
+    left_bytes: dict[tuple[str, str], int] = defaultdict(int)
     for path, size in sorted(sizes.items()):
-        reason = _reason_to_leave(path, mode)
-        if reason is None:
+        left = _left(path, mode)
+        if left is None:
             files.append(path)
         else:
-            left_out.append(LeftOut(path, size, reason))
+            left_bytes[left] += size
+    left_out += [LeftOut(path, size, reason) for (path, reason), size in left_bytes.items()]
     return AttachmentPlan(mode, root, tuple(files), tuple(left_out), downscaled)
 
 
@@ -130,34 +141,39 @@ def _walk(root: Path, *, skipped: Collection[Path]) -> tuple[dict[str, int], lis
             if path.absolute() in skipped:
                 folder_names.remove(name)
             elif path.is_symlink():
-                left_out.append(LeftOut(path.relative_to(root).as_posix(), 0, REASON_SPECIAL))
+                left_out.append(LeftOut(path.relative_to(root).as_posix(), 0, REASON_LINK))
         for name in file_names:
             path = Path(folder, name)
             if path.absolute() in skipped:
                 continue
             relative = path.relative_to(root).as_posix()
-            inside = not path.is_symlink() or path.resolve().is_relative_to(resolved_root)
-            if inside and path.is_file():
+            # A link that leads in circles is no file; only then is it safe to ask where it leads.
+            if path.is_file() and path.resolve().is_relative_to(resolved_root):
                 sizes[relative] = path.stat().st_size
             else:
                 left_out.append(LeftOut(relative, 0, REASON_SPECIAL))
     return sizes, left_out
 
 
-def _reason_to_leave(path: str, mode: str) -> str | None:
-    """Why a file is left out; None when it is attached."""
+def _left(path: str, mode: str) -> tuple[str, str] | None:
+    """Where a file is left out: its path, or that of the folder that is left out with it, and the reason."""
+    parts = PurePosixPath(path).parts
     if mode == "none":
-        return REASON_NONE
+        return parts[0], REASON_NONE
     if check_path(path):
-        return REASON_NAME
+        return path, REASON_NAME
     if mode == "all":
         return None
-    parts = PurePosixPath(path).parts
     if parts[-1].lower().endswith(DATABASE_SUFFIXES):
-        return REASON_DATABASE
+        return path, REASON_DATABASE
+    if parts[-1].endswith(".mvc"):
+        return path, REASON_ARCHIVE
+    for depth, part in enumerate(parts[:-1], start=1):
+        if WORK_FOLDER.fullmatch(part):
+            return "/".join(parts[:depth]), REASON_ARCHIVE
     if "stereo" in parts[:-1] and not STEREO_FOLDERS.isdisjoint(parts):
-        return REASON_STEREO
-    return REASON_DISTORTED if parts[0] == "distorted" and len(parts) > 1 else None
+        return "/".join(parts[: parts.index("stereo") + 1]), REASON_STEREO
+    return (parts[0], REASON_DISTORTED) if parts[0] == "distorted" and len(parts) > 1 else None
 
 
 def _downscaled_folders(

@@ -295,9 +295,16 @@ class ArchiveWriter:
         """The plan without the archive itself, where it is written into the capture folder."""
         if plan.root is None:
             return plan
-        own = (self.path.absolute(), self._work.path.absolute())
-        paths = [(path, plan.root.absolute() / path) for path in plan.files]
-        return replace(plan, files=tuple(path for path, file in paths if not any(map(file.is_relative_to, own))))
+        root, own = plan.root.absolute(), (self.path.absolute(), self._work.path.absolute())
+
+        def foreign(path: str) -> bool:
+            return not any(map((root / path).is_relative_to, own))
+
+        return replace(
+            plan,
+            files=tuple(filter(foreign, plan.files)),
+            left_out=tuple(line for line in plan.left_out if foreign(line.path)),
+        )
 
     def _manifest(
         self, plan: AttachmentPlan, small: Sequence[tuple[str, int]], large: Sequence[tuple[str, int]]

@@ -19,10 +19,10 @@ from nerfstudio_mvc.archive.attachments import DownscaledFolder
 from nerfstudio_mvc.capture.image_files import ImageMetadata, write_image
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
-from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.errors import ArchiveError, OutputError
 from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink, shrink_metadata
 from nerfstudio_mvc.pipeline.open_archive import OpenArchive
-from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder
+from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder, tells_case_apart
 from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, StepProgress, ViewDone, Warned, ignore_event
 from nerfstudio_mvc.pipeline.restored_transforms import TRANSFORMS_NAME, renamed_transforms, transforms_of_views
 
@@ -95,6 +95,8 @@ def decompress_archive(
         wanted = None if views is None else {source.find_view(name) for name in views}
         with output_folder(output_dir, force=force) as folder:
             restore = _Restore(source, folder, image_format, skip_damaged, on_event or ignore_event)
+            if wanted is None and not tells_case_apart(folder):
+                _refuse_collisions(source, output_dir)
             restore.photographs(wanted)
             if wanted is None:
                 restore.attachments()
@@ -110,6 +112,15 @@ def decompress_archive(
         warnings=tuple(restore.warnings),
         elapsed_s=time.monotonic() - start_s,
     )
+
+
+def _refuse_collisions(source: OpenArchive, output_dir: Path) -> None:
+    collisions = source.reader.case_collisions
+    if collisions:
+        raise OutputError(
+            f"{output_dir}: its file system cannot hold files whose names differ only in case: {_some(collisions)}; "
+            "choose a place that can, or restore single photographs with --views"
+        )
 
 
 @dataclass

@@ -53,6 +53,11 @@ def check_output_folder(target: Path, *, force: bool) -> None:
         )
 
 
+def tells_case_apart(folder: Path) -> bool:
+    """Whether names that differ only in case are two names in the file system of `folder`, which exists."""
+    return not folder.with_name(folder.name.swapcase()).exists()
+
+
 def _move_into_place(partial: Path, target: Path) -> None:
     partial.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
     if not target.exists() or not any(target.iterdir()):

@@ -47,8 +47,8 @@ def test_lean_leaves_out_what_can_be_made_again_and_says_so(capture):
         "images_4": len("images_4/a.png"),
         "colmap/database.db": len("colmap/database.db"),
         "colmap/database.db-wal": len("colmap/database.db-wal"),
-        "dense/stereo/depth_maps/a.jpg.geometric.bin": len("dense/stereo/depth_maps/a.jpg.geometric.bin"),
-        "distorted/sparse/0/images.bin": len("distorted/sparse/0/images.bin"),
+        "dense/stereo": len("dense/stereo/depth_maps/a.jpg.geometric.bin"),
+        "distorted": len("distorted/sparse/0/images.bin"),
     }
     assert all(line.reason for line in plan.left_out)
     assert plan.downscaled == (
@@ -67,7 +67,9 @@ def test_all_leaves_out_nothing(capture):
 def test_none_names_everything_it_leaves(capture):
     plan = plan_attachments(capture, view_names=VIEWS, mode="none")
     assert plan.files == () == plan.downscaled
-    assert {line.path for line in plan.left_out} == set(plan_attachments(capture, view_names=VIEWS, mode="all").files)
+    carried = plan_attachments(capture, view_names=VIEWS, mode="all").files
+    assert {line.path for line in plan.left_out} == {path.split("/")[0] for path in carried}
+    assert sum(line.bytes for line in plan.left_out) == sum((capture / path).stat().st_size for path in carried)
 
 
 def test_views_of_a_downscaled_folder_are_views(capture):
@@ -88,6 +90,34 @@ def test_links_are_followed_inside_the_capture_only(capture, tmp_path):
     plan = plan_attachments(capture, view_names=VIEWS, mode="all")
     assert "inside.txt" in plan.files
     assert {line.path for line in plan.left_out} == {"outside.txt", "dangling.txt", "folder", "pipe"}
+
+
+def test_links_in_circles_are_no_files(capture):
+    (capture / "circle").symlink_to("circle")
+    (capture / "up").symlink_to("..")
+    plan = plan_attachments(capture, view_names=VIEWS)
+    assert {"circle", "up"} <= {line.path for line in plan.left_out}
+
+
+def test_photographs_behind_a_link_are_not_said_to_be_left_out(capture, tmp_path):
+    (capture / "images").rename(tmp_path / "elsewhere")
+    (capture / "images").symlink_to(tmp_path / "elsewhere")
+    plan = plan_attachments(capture, view_names=VIEWS)
+    (line,) = (line for line in plan.left_out if line.path == "images")
+    assert "photographs" in line.reason
+
+
+def test_older_archives_are_left_out(capture):
+    (capture / "old.mvc").write_bytes(bytes(10))
+    (capture / ".new.mvc.mvc-partial").mkdir()
+    for name in ("key", "lock"):
+        (capture / ".new.mvc.mvc-partial" / name).write_bytes(bytes(3))
+    plan = plan_attachments(capture, view_names=VIEWS)
+    assert {line.path: line.bytes for line in plan.left_out if "mvc" in line.path} == {
+        "old.mvc": 10,
+        ".new.mvc.mvc-partial": 6,
+    }
+    assert not [path for path in plan.files if "mvc" in path]
 
 
 def test_excluded_files_are_no_part_of_the_capture(capture):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nerfstudio_mvc.errors import OutputError
-from nerfstudio_mvc.pipeline.output_folder import output_folder
+from nerfstudio_mvc.pipeline.output_folder import output_folder, tells_case_apart
 
 
 def test_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -61,3 +61,12 @@ def test_force_replaces_files_of_the_same_name_only(tmp_path: Path) -> None:
     assert (target / "images" / "a.jpg").read_text() == "new"
     assert (target / "images" / "b.jpg").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_file_systems_that_ignore_case_are_recognised(tmp_path: Path) -> None:
+    folder = tmp_path / ".Out.mvc-partial"
+    folder.mkdir()
+    if not (tmp_path / ".oUT.MVC-PARTIAL").exists():
+        assert tells_case_apart(folder)
+        (tmp_path / ".oUT.MVC-PARTIAL").mkdir()
+    assert not tells_case_apart(folder)

@@ -224,3 +224,19 @@ def test_settings_out_of_range_are_refused(capture: Path, tmp_path: Path) -> Non
     with pytest.raises(MvcError, match="available: av1, lmvic"):
         compress_capture(capture, tmp_path / "a.mvc", codec="parahydra")
     assert not (tmp_path / "a.mvc").exists()
+
+
+def test_names_that_differ_in_case_only_need_a_place_that_can_hold_them(tmp_path: Path, monkeypatch) -> None:
+    capture = write_nerfstudio_capture(tmp_path / "capture", views=2)
+    transforms = json.loads((capture / "transforms.json").read_text())
+    for frame, name in zip(transforms["frames"], ("images/A.png", "images/a.png"), strict=True):
+        (capture / frame["file_path"]).rename(capture / name)
+        frame["file_path"] = name
+    (capture / "transforms.json").write_text(json.dumps(transforms))
+    compress_capture(capture, tmp_path / "a.mvc", codec=RawCodec(), depth="none")
+    assert len(decompress_archive(tmp_path / "a.mvc", tmp_path / "out", codec=RawCodec()).views) == 2
+    monkeypatch.setattr("nerfstudio_mvc.pipeline.decompress.tells_case_apart", lambda folder: False)
+    with pytest.raises(OutputError, match=r"images/a\.png.*--views"):
+        decompress_archive(tmp_path / "a.mvc", tmp_path / "other", codec=RawCodec())
+    assert not (tmp_path / "other").exists()
+    decompress_archive(tmp_path / "a.mvc", tmp_path / "other", codec=RawCodec(), views=["images/a.png"])
