@@ -1,0 +1,95 @@
+"""The walk of the four steps against the networks as training runs them: same rows, same symbols, same means."""
+
+import pytest
+import torch
+from tiny_lmvic import tiny_codec
+
+from nerfstudio_mvc.codecs.lmvic.four_step_walk import StepCells, group_slices, grouped_channels
+from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
+from nerfstudio_mvc.codecs.lmvic.image_model import Reference
+from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
+from nerfstudio_mvc.layers import pixel_major
+
+QUALITY = 4.25
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageCoder:
+    return tiny_codec().images
+
+
+def picture_and_reference(height, width) -> tuple[torch.Tensor, Reference]:
+    chance = torch.Generator().manual_seed(3)
+    x = torch.nn.functional.interpolate(torch.rand(1, 3, 5, 7, generator=chance), size=(height, width), mode="bicubic")
+    x = (x + 0.1 * torch.rand(x.shape, generator=chance)).clamp(0, 1)
+    shown = (torch.rand(1, 1, height, width, generator=chance) < 0.9).float()
+    return x, Reference((x + 0.05 * torch.randn(x.shape, generator=chance)).clamp(0, 1) * shown, shown)
+
+
+@pytest.mark.parametrize("channels", [8, 56, 10])
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (5, 3), (1, 1)])
+def test_steps_take_the_cells_of_the_partition(channels, height, width):
+    order = grouped_channels(channels)
+    assert [part.stop - part.start for part in group_slices(channels)] == [len(range(g, channels, 4)) for g in range(4)]
+    cells, step_of = StepCells(channels), torch.full((height, width, channels), -1.0)
+    for step in range(STEPS):
+        blocks = cells.take(step_of, step)
+        cells.put(step_of, step, [torch.full_like(block, step) for block in blocks])
+    for step in range(STEPS):
+        expected = tile_cells(step_cells(channels)[step], height, width).permute(1, 2, 0)[..., order]
+        assert torch.equal(step_of == step, expected)
+
+
+@pytest.mark.parametrize("with_reference", [False, True])
+def test_rows_and_symbols_are_those_of_training(images, with_reference):
+    model = images.model
+    x, reference = picture_and_reference(112, 144)
+    reference = reference if with_reference else None
+    symbols = images.symbols_of(x, reference, quality=QUALITY)
+    quality = torch.tensor(QUALITY)
+    with torch.no_grad():
+        rows = model._all_rows(symbols.y, symbols.z, quality=quality)
+        prepared = None if reference is None else model.prepare_reference(reference, quality=quality)
+        y = model.analyse(x, prepared, quality=quality)
+        expected, _, _ = model._quantise(y, symbols.z, prepared, quality=quality)
+    assert torch.equal(symbols.rows, rows)
+    coded = rows > 0
+    assert coded.float().mean() > 0.05
+    # A mean on the edge between two symbols may fall to either side.
+    assert (symbols.y == expected)[coded].float().mean() > 0.999
+    assert not symbols.y[~coded].any()
+
+
+def test_symbols_and_pictures_do_not_depend_on_bands_or_threads(images, monkeypatch):
+    x, reference = picture_and_reference(130, 200)
+    threads, results = torch.get_num_threads(), []
+    try:
+        for count, band_floats in ((1, 1 << 30), (1, 4096), (2, 1 << 30)):
+            torch.set_num_threads(count)
+            monkeypatch.setattr(pixel_major, "BAND_FLOATS", band_floats)
+            payload, picture = images.encode(x, reference, quality=QUALITY)
+            results.append((payload, picture, images.decode(payload, (130, 200), reference, quality=QUALITY)))
+    finally:
+        torch.set_num_threads(threads)
+    for payload, shown, decoded in results:
+        assert payload == results[0][0]
+        assert torch.equal(shown, results[0][1])
+        assert torch.equal(decoded, results[0][1])
+
+
+def test_the_picture_is_that_of_training(images):
+    x, reference = picture_and_reference(96, 128)
+    with torch.no_grad():
+        trained = images.model(x, reference, quality=torch.tensor(QUALITY), noise=False)
+    _, shown = images.encode(x, reference, quality=QUALITY)
+    # Symbols of row 0 are zero here and not in training; the rest is rounding.
+    assert (shown - trained.x_hat.clamp(0, 1)).abs().mean() < 1e-3
+
+
+def test_the_blend_is_that_of_training(images):
+    (_, first), (_, second) = picture_and_reference(61, 45), picture_and_reference(61, 45)
+    second = Reference(second.picture.flip(3), second.valid.flip(3))
+    with torch.no_grad():
+        expected, found = images.model.blend(first, second), images.inference.blend(first, second)
+    assert torch.allclose(found.picture, expected.picture, atol=1e-6)
+    assert torch.equal(found.valid, expected.valid)
