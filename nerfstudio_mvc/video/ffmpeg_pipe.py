@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import subprocess
 import tempfile
 import threading
@@ -21,6 +22,7 @@ from nerfstudio_mvc.errors import MvcError
 PIXEL_FORMAT = "yuv444p10le"
 BYTES_PER_SAMPLE = 2
 INSTALL_HINT = 'install it with: pip install "imageio-ffmpeg>=0.6"'
+ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # ffmpeg names its parts by where they lie in memory
 
 
 class NoFfmpegError(MvcError):
@@ -166,4 +168,5 @@ def _check(process: subprocess.Popen, messages) -> None:
     if process.returncode > 0:
         messages.seek(0)
         lines = messages.read().decode("utf-8", "replace").strip().splitlines()
-        raise MvcError(f"ffmpeg failed: {lines[0] if lines else f'exit code {process.returncode}'}")
+        said = ADDRESS.sub("", lines[0]) if lines else f"exit code {process.returncode}"
+        raise MvcError(f"ffmpeg failed: {said}")

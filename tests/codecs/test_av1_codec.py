@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from nerfstudio_mvc.codecs.av1.rate import Rate, crf_of_quality, rate_of_crf
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError, WeightsError
+from nerfstudio_mvc.pipeline.open_archive import open_archive
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.video.ffmpeg_pipe import NoFfmpegError
 from nerfstudio_mvc.weights.store import open_codec
@@ -126,6 +128,30 @@ def test_damage_is_an_archive_error_in_one_line(sources, encoded, position, name
         Av1Codec().decode_group(damaged, views(sources), quality=5.0)
     assert "damaged" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_changed_bytes_end_in_pixels_or_an_archive_error(sources, encoded, seed):
+    rng = np.random.default_rng(seed)
+    position = int(rng.integers(len(sources)))
+    image = bytearray(encoded.coded.views[position].substreams[-1].payload)
+    for at in rng.integers(0, len(image), 3):
+        image[at] ^= int(rng.integers(1, 256))
+    damaged = with_string(encoded.coded, position, "image", bytes(image[: rng.integers(1, len(image) + 1)]))
+    try:
+        decoded = Av1Codec().decode_group(damaged, views(sources), quality=5.0)
+    except ArchiveError:
+        return
+    assert {idx: pixels.shape for idx, pixels in decoded.items()} == {
+        each.view.view_idx: each.pixels.shape for each in sources
+    }
+
+
+def test_an_archive_of_the_first_version_decodes_to_its_pixels():
+    with open_archive(Path(__file__).parents[1] / "archive" / "golden" / "v1_av1.mvc") as archive:
+        (decoded,) = archive.decode_groups()
+    assert sorted(decoded.pixels) == [0, 1, 2]
+    assert decoded.differing == ()
 
 
 def test_a_stream_of_larger_frames_is_refused(sources, encoded):
