@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.console import format_bytes, print_json, print_table
 from nerfstudio_mvc.cli.flags import OptionalFloat, OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 if TYPE_CHECKING:
-    from nerfstudio_mvc.training.loop import Progress
     from nerfstudio_mvc.training.run import TrainingData, TrainReport
 
 
@@ -22,7 +21,7 @@ class Train:
     captures: tuple[Path, ...]
     """Capture folders, or folders of them: photographs with cameras and sparse points."""
     output_dir: Path
-    """Where the run lives. A run found there is continued."""
+    """Where the run lives, with its learning_curve.csv. A run found there is continued."""
     preset: Literal["small", "paper"] = "small"
     """small: the model that ships. paper: 3D-GP-LMVIC as published, 20 times the work, on runs of four views."""
     stills: tuple[Path, ...] = ()
@@ -52,18 +51,13 @@ class Train:
         """Do it."""
         self._check()
         # torch and the rest arrive only now: --help has answered already.
-        from nerfstudio_mvc.cli.progress_view import ProgressView
-        from nerfstudio_mvc.pipeline.progress import StepProgress
+        from nerfstudio_mvc.cli.training_view import TrainingView
         from nerfstudio_mvc.training.run import TrainingData, folders_below
 
         data = TrainingData(folders_below(self.captures), folders_below(self.stills), depth=self.depth)
         train = self._train_paper if self.preset == "paper" else self._train_small
-        with ProgressView("training") as view:
-            report = train(
-                data,
-                on_step=lambda step, done, total: view.on_event(StepProgress(step, done, total)),
-                on_progress=lambda progress: view.print_line(_curve_line(progress)),
-            )
+        with TrainingView() as view:
+            report = train(data, on_step=view.on_step, on_progress=view.on_progress, on_tick=view.on_tick)
         if self.json:
             print_json(report)
         else:
@@ -112,13 +106,6 @@ class Train:
             start_from=self.start_from,
             **callbacks,
         )
-
-
-def _curve_line(progress: Progress) -> str:
-    return (
-        f"step {progress.step}, {format_seconds(progress.elapsed_s)}: loss {progress.loss:.4f}, estimated bpp "
-        f"{progress.bpp_single:.3f} alone, {progress.bpp_predicted:.3f} predicted"
-    )
 
 
 def main() -> None:

@@ -11,20 +11,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file as load_safetensors
-from safetensors.torch import save_file as save_safetensors
 from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
+from nerfstudio_mvc.training.learning_curve import Progress
 from nerfstudio_mvc.training.objective import DecodedLook, random_quality, rate_distortion
-from nerfstudio_mvc.training.pictures import Pictures
-from nerfstudio_mvc.training.warped_views import WarpedViews
+
+CURVE_VALUES = 4  # what `Trainer.train_step` returns
 
 # Shares of the learning rate. The linear transforms are good from the start, and large steps there shake every
 # picture; the integer network's weights are coarse, and small steps there never reach the next integer.
@@ -48,22 +47,39 @@ class Recipe:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Progress:
-    """One line of the learning curve; averages since the line before."""
+class SingleViews(Protocol):
+    """Where crops of photographs come from; see `pictures.Pictures`."""
 
-    step: int
-    elapsed_s: float
-    loss: float
-    bpp_single: float
-    bpp_predicted: float
+    def batch(self, count: int, crop_px: int, rng: np.random.Generator) -> Tensor: ...
+
+
+class PredictedViews(Protocol):
+    """Where crops with their warped neighbours come from; see `warped_views.WarpedViews`."""
+
+    def batch(self, count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
 class Trainer:
-    """Owns model, optimiser and position in the run."""
+    """Owns model, optimiser and position in the run.
 
-    def __init__(self, model: ImageModel, pictures: Pictures, warped: WarpedViews | None, recipe: Recipe) -> None:
-        self.model = model.to(memory_format=torch.channels_last).train()
+    Args:
+        model: moved to `device`.
+        pictures, warped: what to train on; without `warped` single views only.
+        recipe: how.
+        device: of model and arithmetic; crops are drawn on the CPU.
+    """
+
+    def __init__(
+        self,
+        model: ImageModel,
+        pictures: SingleViews,
+        warped: PredictedViews | None,
+        recipe: Recipe,
+        *,
+        device: str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device, memory_format=torch.channels_last).train()
         self.pictures, self.warped, self.recipe = pictures, warped, recipe
         self.look = DecodedLook(self.model)
         self.optimizer = torch.optim.Adam(
@@ -80,6 +96,14 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Continue from a checkpoint; one without optimiser state starts the optimiser afresh."""
         state = torch.load(path, map_location="cpu", weights_only=True)
+        self.restore(state)
+
+    def state(self) -> dict[str, Any]:
+        """Everything a run continues from."""
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned, on any device; without an optimiser in it that starts afresh."""
         self.model.load_state_dict(state["model"])
         self.step = state["step"]
         if "optimizer" in state:
@@ -91,6 +115,9 @@ class Trainer:
         Raises:
             WeightsError: the file is missing or holds no weights of this model.
         """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file as load_safetensors
+
         try:
             state = load_safetensors(path)
             self.model.load_state_dict({name: value.float() for name, value in state.items()})
@@ -99,61 +126,91 @@ class Trainer:
 
     def save_weights(self, path: Path) -> None:
         """The weights alone in float16: a third of a checkpoint's size, and all that a later training needs."""
-        state = {name: value.detach().half().contiguous() for name, value in self.model.state_dict().items()}
+        # Imported here: a burst machine has nothing but torch and NumPy.
+        from safetensors.torch import save_file as save_safetensors
+
+        state = {name: value.detach().cpu().half().contiguous() for name, value in self.model.state_dict().items()}
         save_safetensors(state, path)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint beside its target, then rename."""
         temporary = path.with_suffix(".writing")
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        torch.save(state, temporary)
+        torch.save(self.state(), temporary)
         os.replace(temporary, path)
 
-    def run(self, checkpoint: Path, *, on_progress: Callable[[Progress], None]) -> None:
-        """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end."""
+    def run(
+        self,
+        checkpoint: Path,
+        *,
+        on_progress: Callable[[Progress], None],
+        on_tick: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end.
+
+        Args:
+            checkpoint: the file.
+            on_progress: called with each line of the learning curve.
+            on_tick: called after each step with its number and the part of the time that is over, 0..1.
+        """
         recipe = self.recipe
         start = saved = time.monotonic()
-        first_step, sums = self.step, np.zeros(3)
+        first_step, sums = self.step, np.zeros(CURVE_VALUES)
         counted = 0
         while (elapsed := time.monotonic() - start) < recipe.minutes * 60:
             self._set_rate(elapsed / (recipe.minutes * 60), self.step - first_step)
             sums += self.train_step()
             counted += 1
+            if on_tick is not None:
+                on_tick(self.step, min(elapsed / (recipe.minutes * 60), 1.0))
             if time.monotonic() - saved > recipe.checkpoint_minutes * 60 or counted == 100:
-                on_progress(Progress(self.step, elapsed, *(sums / counted)))
+                on_progress(Progress(self.step, elapsed, *(sums / counted), learning_rate=self.learning_rate()))
                 self.save(checkpoint)
-                saved, sums, counted = time.monotonic(), np.zeros(3), 0
+                saved, sums, counted = time.monotonic(), np.zeros(CURVE_VALUES), 0
+        if counted:
+            elapsed = time.monotonic() - start
+            on_progress(Progress(self.step, elapsed, *(sums / counted), learning_rate=self.learning_rate()))
         self.save(checkpoint)
+
+    def learning_rate(self) -> float:
+        """The highest that a group of parameters takes now."""
+        return max(group["lr"] for group in self.optimizer.param_groups)
 
     def _set_rate(self, part: float, steps_done: int) -> None:
         recipe = self.recipe
         falling = max((part - 1 + recipe.falling_share) / recipe.falling_share, 0.0)
         factor = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * falling))
         factor *= min(1.0, (steps_done + 1) / recipe.warm_up_steps)
+        self.set_learning_rate(recipe.learning_rate * factor)
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Each group of parameters takes its share of `rate` from the next step on."""
         for group in self.optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * group["share"] * factor
+            group["lr"] = rate * group["share"]
 
     def train_step(self) -> np.ndarray:
-        """One step at the learning rate that is set; loss, bpp of single and of predicted views. float64 [3]"""
+        """One step at the learning rate that is set; loss, bpp of single and of predicted views, MSE. float64 [4]"""
         recipe = self.recipe
         # Seeding per step makes a resumed run draw what an uninterrupted one would have drawn.
         rng = np.random.default_rng((recipe.seed, self.step))
         torch.manual_seed(int(rng.integers(2**31)))
-        quality = torch.tensor(random_quality(rng))
-        single = self.pictures.batch(recipe.batch_single, recipe.crop_px, rng).to(memory_format=torch.channels_last)
+        quality = torch.tensor(random_quality(rng), device=self.device)
+        single = self._moved(self.pictures.batch(recipe.batch_single, recipe.crop_px, rng))
         view, reference = None, None
         if self.warped is not None:
             view, warped, valid = self.warped.batch(recipe.batch_predicted, recipe.crop_px, rng)
-            view = view.to(memory_format=torch.channels_last)
+            view, warped, valid = self._moved(view), warped.to(self.device), valid.to(self.device)
             reference = self.reference(warped, valid, quality, single_only=rng.random() < 0.25)
-        loss, bpp_single, bpp_predicted = self._losses(single, view, reference, quality)
+        loss, *told = self._losses(single, view, reference, quality)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
             self.optimizer.step()
         self.step += 1
-        return np.array([loss.item(), bpp_single.item(), bpp_predicted.item()])
+        return np.array([loss.item(), *(value.item() for value in told)])
+
+    def _moved(self, pictures: Tensor) -> Tensor:
+        return pictures.to(self.device, memory_format=torch.channels_last, non_blocking=True)
 
     def reference(self, warped: Tensor, valid: Tensor, quality: Tensor, *, single_only: bool) -> Reference:
         """What predicts a view: its warped neighbours [2, B, 3, H, W] as if decoded, blended, holes filled."""
@@ -164,14 +221,14 @@ class Trainer:
 
     def _losses_of(
         self, single: Tensor, view: Tensor | None, reference: Reference | None, quality: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             alone = rate_distortion(self.model, single, None, quality)
             if view is None:
-                return alone.loss, alone.estimated_bpp.detach(), torch.zeros(())
+                return alone.loss, alone.estimated_bpp.detach(), torch.zeros(()), alone.mse.detach()
             predicted = rate_distortion(self.model, view, reference, quality)
-        loss = alone.loss + predicted.loss
-        return loss, alone.estimated_bpp.detach(), predicted.estimated_bpp.detach()
+        loss, mse = alone.loss + predicted.loss, (alone.mse + predicted.mse).detach() / 2
+        return loss, alone.estimated_bpp.detach(), predicted.estimated_bpp.detach(), mse
 
 
 def part_of(parameter_name: str) -> str:

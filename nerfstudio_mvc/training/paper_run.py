@@ -23,7 +23,7 @@ from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
 from nerfstudio_mvc.errors import CaptureError, WeightsError
 from nerfstudio_mvc.splatting.prior import estimate_depth
-from nerfstudio_mvc.training.loop import Progress
+from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
 from nerfstudio_mvc.training.objective import random_quality
 from nerfstudio_mvc.training.paper_objective import Distortion, sequence_loss
 from nerfstudio_mvc.training.pictures import Pictures
@@ -128,7 +128,13 @@ class PaperTrainer:
         self.step += 1
         return sums / recipe.batch
 
-    def run(self, checkpoint: Path, *, on_progress: Callable[[Progress], None]) -> None:
+    def run(
+        self,
+        checkpoint: Path,
+        *,
+        on_progress: Callable[[Progress], None],
+        on_tick: Callable[[int, float], None] | None = None,
+    ) -> None:
         """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end."""
         recipe = self.recipe
         start = saved = time.monotonic()
@@ -139,6 +145,8 @@ class PaperTrainer:
                 group["lr"] = recipe.learning_rate * 0.5 ** int(HALVINGS * part)
             sums += self.train_step()
             counted += 1
+            if on_tick is not None:
+                on_tick(self.step, min(part, 1.0))
             if time.monotonic() - saved > recipe.checkpoint_minutes * 60:
                 on_progress(Progress(self.step, elapsed, *(sums / counted)))
                 self.save(checkpoint)
@@ -159,6 +167,7 @@ def train_paper(
     start_from: Path | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_tick: Callable[[int, float], None] | None = None,
 ) -> TrainReport:
     """Train the paper's model and export it; arguments as in `run.train`, stills are of no use here.
 
@@ -195,13 +204,15 @@ def train_paper(
     elif start_from is not None:
         trainer.start_from(start_from)
     curve: list[Progress] = []
+    with CurveFile(output_dir / CURVE_NAME) as curve_file:
 
-    def report(progress: Progress) -> None:
-        curve.append(progress)
-        if on_progress is not None:
-            on_progress(progress)
+        def report(progress: Progress) -> None:
+            curve.append(progress)
+            curve_file.add(progress)
+            if on_progress is not None:
+                on_progress(progress)
 
-    trainer.run(checkpoint, on_progress=report)
+        trainer.run(checkpoint, on_progress=report, on_tick=on_tick)
     model = trainer.model.eval()
     save_safetensors(
         {name: value.detach().half().contiguous() for name, value in model.state_dict().items()},

@@ -20,7 +20,8 @@ from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.splatting.prior import DepthMethod, estimate_depth
 from nerfstudio_mvc.training.export import export
-from nerfstudio_mvc.training.loop import Progress, Recipe, Trainer
+from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
+from nerfstudio_mvc.training.loop import Recipe, Trainer
 from nerfstudio_mvc.training.pictures import Pictures
 from nerfstudio_mvc.training.warped_views import WarpedViews, store_warped_views
 
@@ -60,19 +61,22 @@ def train(
     start_from: Path | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_tick: Callable[[int, float], None] | None = None,
 ) -> TrainReport:
     """Train a model and export it.
 
     Args:
         data: what to train on.
-        output_dir: holds decoded photographs, warped views, the checkpoint and the weights file; a run continues
-            from the checkpoint it finds there, and what was decoded and warped is not made again.
+        output_dir: holds decoded photographs, warped views, the checkpoint, the learning curve as a CSV file and the
+            weights file; a run continues from the checkpoint it finds there, and what was decoded and warped is not
+            made again.
         recipe: how long and how fast.
         config: widths of a new model; those of the small preset when None.
         threads: CPU threads; all when None.
         start_from: float weights that a new run starts from instead of noise; a run that is continued has its own.
         on_step: called with (step, done, total) before and after training.
         on_progress: called with each line of the learning curve.
+        on_tick: called after each step with its number and the part of the time that is over, 0..1.
 
     Raises:
         CaptureError: a folder cannot be used, or none holds a photograph.
@@ -93,13 +97,15 @@ def train(
     elif start_from is not None:
         trainer.start_from(start_from)
     curve: list[Progress] = []
+    with CurveFile(output_dir / CURVE_NAME) as curve_file:
 
-    def report(progress: Progress) -> None:
-        curve.append(progress)
-        if on_progress is not None:
-            on_progress(progress)
+        def report(progress: Progress) -> None:
+            curve.append(progress)
+            curve_file.add(progress)
+            if on_progress is not None:
+                on_progress(progress)
 
-    trainer.run(checkpoint, on_progress=report)
+        trainer.run(checkpoint, on_progress=report, on_tick=on_tick)
     on_step("counting symbols for the tables", 0, 1)
     trainer.model.eval()
     trainer.save_weights(output_dir / FLOAT_WEIGHTS_NAME)

@@ -22,7 +22,7 @@ from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_latent_tables
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
 from nerfstudio_mvc.geometry.warping import warp_view
 from nerfstudio_mvc.splatting.prior import DepthPrior
-from nerfstudio_mvc.training.pictures import random_crop
+from nerfstudio_mvc.training.crops import random_crop
 
 CHANNELS = 11
 # Ranks among the nearest cameras: a coded neighbour is often not the nearest view of all.
