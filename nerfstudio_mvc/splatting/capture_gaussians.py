@@ -26,6 +26,7 @@ from nerfstudio_mvc.splatting.workers import Workers
 NEAR_SHARE, FAR_SHARE = 0.25, 0.25
 """Nothing stands much nearer to a camera than its nearest sparse points; see `near_plane` and `scene_frame`."""
 TRAINED_NEAR = 0.02
+GPU_ITERATIONS = 3  # times those on the CPU: a GPU has the time, and its Gaussians multiply more slowly
 CHECKED_VIEWS, CHECKED_POINTS = 4, 30
 MAX_DISAGREEMENT = 0.2  # median of |log(depth / depth of the sparse point)|; another world is off by far more
 
@@ -105,14 +106,16 @@ def fitted_gaussians(
     points = (capture.points[finite] - frame.offset) * frame.scale
     start = starting_gaussians(points, capture.point_colors[finite] / 255.0, max_count=settings.max_gaussians // 2)
     views = [_training_view(view, frame, long_side) for view in capture.views]
-    if device.startswith("cuda") and gsplat_backend.is_available():
+    problem = gsplat_backend.why_not(device) if device.startswith("cuda") else None
+    if device.startswith("cuda") and problem is None:
+        settings = replace(settings, iterations=GPU_ITERATIONS * settings.iterations)
         gaussians = gsplat_backend.fit_with_gsplat(
             start, views, settings, near=near, device=device, on_iteration=on_iteration
         )
         how = "gsplat"
     else:
         gaussians = fit(start, views, settings, near=near, workers=workers, on_iteration=on_iteration)
-        how = "CPU" if device == "cpu" else "CPU: gsplat is not installed"
+        how = "CPU" if problem is None else f"CPU: {problem}"
     note = f"fitted in {settings.iterations} iterations ({how})"
     return CaptureGaussians(gaussians, frame, near, capture.views, note, tuple(views))
 

@@ -8,7 +8,9 @@ own MCMC strategy (Kheradmand et al. 2024), which needs no thresholds to be tune
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 
 import numpy as np
 
@@ -17,12 +19,50 @@ from nerfstudio_mvc.splatting.fitting import LEARNING_RATES, FittingSettings, Tr
 from nerfstudio_mvc.splatting.gaussians import Gaussians
 
 OPACITY_WEIGHT, SCALE_WEIGHT = 0.01, 0.01  # regularisers the MCMC strategy was published with
+REFINE_EVERY = 50  # iterations; each time there are 5 % more Gaussians, so that a short fit reaches its limit
 SSIM_WEIGHT = 0.2
 
 
 def is_available() -> bool:
     """Whether gsplat is installed; does not import it."""
     return importlib.util.find_spec("gsplat") is not None
+
+
+def why_not(device: str) -> str | None:
+    """Why gsplat cannot draw on `device`, in a few words; None where it can.
+
+    It tries: gsplat compiles its kernels when they are first used, which takes minutes and an nvcc that fits torch.
+    """
+    if not is_available():
+        return "gsplat is not installed"
+    try:
+        import torch
+
+        if not torch.cuda.is_available():
+            return "there is no CUDA device"
+        from gsplat import rasterization
+
+        one = torch.ones(1, device=device)
+        pose, intrinsics = torch.eye(4, device=device)[None], torch.eye(3, device=device)[None]
+        # It talks about its build on stdout, where a command's answer goes.
+        with redirect_stdout(sys.stderr):
+            rasterization(
+                one.new_tensor([[0.0, 0.0, 2.0]]),
+                one.new_tensor([[1.0, 0.0, 0.0, 0.0]]),
+                one.expand(1, 3).contiguous(),
+                one,
+                one.expand(1, 4, 3).contiguous(),
+                pose,
+                intrinsics,
+                16,
+                16,
+                sh_degree=1,
+                packed=False,
+            )
+    except Exception as error:  # a build that fails shows as ImportError, RuntimeError, AttributeError, OSError, ..
+        lines = str(error).splitlines()
+        return f"gsplat does not work here ({type(error).__name__}: {lines[0][:120] if lines else ''})"
+    return None
 
 
 def fit_with_gsplat(
@@ -38,7 +78,7 @@ def fit_with_gsplat(
     """As `fitting.fit`, on a GPU; not bit-identical from run to run.
 
     Raises:
-        CaptureError: gsplat or CUDA is not there.
+        CaptureError: gsplat or CUDA is not there; that it works is for `why_not` to say.
     """
     try:
         import torch
@@ -69,7 +109,7 @@ def fit_with_gsplat(
         cap_max=settings.max_gaussians,
         refine_start_iter=min(300, settings.iterations // 4),
         refine_stop_iter=int(0.7 * settings.iterations),
-        refine_every=100,
+        refine_every=REFINE_EVERY,
     )
     strategy.check_sanity(params, optimizers)
     state = strategy.initialize_state()

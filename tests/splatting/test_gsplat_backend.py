@@ -33,7 +33,7 @@ def stand_in() -> types.ModuleType:
             "harmonics": colors.double(),
         }
         intrinsics = (Ks[0, 0, 0].item(), Ks[0, 1, 1].item(), Ks[0, 0, 2].item(), Ks[0, 1, 2].item())
-        background = options["backgrounds"][0].tolist()
+        background = options["backgrounds"][0].tolist() if "backgrounds" in options else (0.0, 0.0, 0.0)
         image, through, *_ = dense_draw(parameters, viewmats[0].numpy(), *intrinsics, width, height, background)
         return image.float()[None], (1 - through).float()[None, :, :, None], {}
 
@@ -117,6 +117,34 @@ def test_without_gsplat_or_cuda_it_says_so(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(CaptureError, match="--device cpu"):
         gsplat_backend.fit_with_gsplat(None, [], None, near=0.1, device="cuda")
+
+
+def test_why_not_says_what_is_missing(monkeypatch, capsys):
+    if not gsplat_backend.is_available():
+        assert gsplat_backend.why_not("cuda") == "gsplat is not installed"
+    monkeypatch.setattr(gsplat_backend, "is_available", lambda: True)
+    module = stand_in()
+    monkeypatch.setitem(sys.modules, "gsplat", module)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gsplat_backend.why_not("cuda") == "there is no CUDA device"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert gsplat_backend.why_not("cpu") is None
+
+    def fails(*arguments, **options):
+        print("gsplat: No CUDA toolkit found.")
+        raise AttributeError("'NoneType' object has no attribute 'CameraModelType'\nand more")
+
+    module.rasterization = fails
+    assert gsplat_backend.why_not("cpu").endswith("has no attribute 'CameraModelType')")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_gpu_without_gsplat_is_fitted_on_the_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(gsplat_backend, "why_not", lambda device: "gsplat is not installed")
+    monkeypatch.setattr(capture_gaussians, "settings_for", lambda effort, count, long_side: FittingSettings(32, 5, 200))
+    views = [scene.look_at(i, (0.3 * i, 0.0, 0.0), size=(32, 24)) for i in range(3)]
+    capture = scene.capture(views, tmp_path, point_count=150)
+    assert "(CPU: gsplat is not installed)" in estimate_depth(capture, method="gaussians", device="cuda").note
 
 
 @pytest.mark.gpu
