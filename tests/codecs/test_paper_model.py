@@ -56,7 +56,11 @@ def test_strings_hold_the_symbols_of_forward_and_decode_to_its_pictures(model, i
         assert torch.equal(shown["x_hat"], torch.floor(shown["x_hat"] * 255 + 0.5) / 255)
 
 
-def test_bytes_agree_with_likelihoods(model, inputs):
+def test_bytes_agree_with_likelihoods(inputs):
+    model = tiny_model()
+    with torch.no_grad():
+        # Wide tables, as a trained model would choose: escapes cost more than the likelihoods' floor says.
+        model.image_entropy.scales.base_rows += 16
     picture = torch.cat([inputs[0][0], inputs[1][0]], 2)
     coded = model.compress(picture, quality=8.0)
     with torch.no_grad():

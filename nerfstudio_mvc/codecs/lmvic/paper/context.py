@@ -48,8 +48,9 @@ class MaskGates(nn.Module):
         self.to_quarter = conv(gate, gate, kernel=kernel)
         self.to_eighth = conv(gate, gate, kernel=kernel)
         self.to_parameters = conv(gate, 6 * latent, kernel=kernel)
-        # A mask that is zero everywhere, the first view's, must not begin by silencing the hyper-latent.
-        nn.init.ones_(self.to_parameters.bias)
+        # All gates begin half open: a mask that is zero everywhere, the first view's, must not silence what it gates.
+        for layer in (self.to_half, self.to_quarter, self.to_eighth, self.to_parameters):
+            nn.init.ones_(layer.bias)
 
     def forward(self, mask: Tensor) -> Gates:
         half = F.leaky_relu(self.to_half(mask))
@@ -58,14 +59,21 @@ class MaskGates(nn.Module):
         return Gates(Scales(half, quarter, eighth), *self.to_parameters(eighth).chunk(3, 1))
 
 
+FIRST_SHARE = 0.1
+"""How much of a reference a transfer adds before training: little, so that the transforms work from the start."""
+
+
 class ResidualBlock(nn.Module):
-    """leaky(3x3(leaky(3x3(x)))) + 1x1(x)."""
+    """leaky(3x3(leaky(3x3(x)))) + 1x1(x); starts small."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.first = conv(channels_in, channels_out, kernel=3, stride=1)
         self.second = conv(channels_out, channels_out, kernel=3, stride=1)
         self.skip = nn.Conv2d(channels_in, channels_out, 1)
+        with torch.no_grad():
+            for layer in (self.second, self.skip):
+                layer.weight.mul_(FIRST_SHARE)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.leaky_relu(self.second(F.leaky_relu(self.first(x)))) + self.skip(x)

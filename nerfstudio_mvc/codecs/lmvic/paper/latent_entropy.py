@@ -38,7 +38,7 @@ from nerfstudio_mvc.layers.rounding import round_half_up
 from nerfstudio_mvc.layers.strided import conv, deconv
 
 HYPER_STRIDE = 4
-FIRST_GAIN = 4.0
+FIRST_GAIN = 32.0
 """Steps per unit of a latent at the highest quality before training; the others follow the square root of rd_lambda."""
 
 
