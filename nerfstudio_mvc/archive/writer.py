@@ -230,6 +230,9 @@ class ArchiveWriter:
     def _check_target(self) -> None:
         if self.path.is_dir():
             raise OutputError(f"{self.path} is a folder: give the name of a file as --output.")
+        if self.path.exists() and not self.path.is_file():
+            # Renaming over it would put a file in place of a device or pipe.
+            raise OutputError(f"{self.path} is a device or a pipe: give the name of a file as --output.")
         if self.path.exists() and not self._force:
             raise OutputError(f"{self.path} exists already: choose another --output, or replace it with --force.")
 

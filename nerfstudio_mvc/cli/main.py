@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn, Protocol, TypeVar
 
 import tyro
@@ -65,9 +66,19 @@ def _exit_code(command: Command, prog: str) -> int:
         print(f"{prog}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our answer (`| head`) has gone; closing stdout once more at exit must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our answer (`| head`) has gone.
+        _close_stdout()
         return EXIT_FAILED
+    except OSError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        _close_stdout()
+        return EXIT_FAILED
+
+
+def _close_stdout() -> None:
+    """What was not printed yet goes nowhere; flushing it at exit must not fail again."""
+    with suppress(OSError):  # a stdout that is no file has nothing to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _raise_interrupt(signum: int, frame: object) -> NoReturn:

@@ -195,7 +195,8 @@ def compress_capture(
     groups = split_into_groups(order_views(capture, order, group_size=group_size), group_size)
     if quality is not None:
         run.report(_plan(capture, groups, active_codec, quality, device))
-    attachment_plan = plan_attachments(capture.root, view_names=[view.name for view in capture.views], mode=attachments)
+    names = [view.name for view in capture.views]
+    attachment_plan = plan_attachments(capture.root, view_names=names, mode=attachments, exclude=[output])
     settings = CodingSettings(
         codec=active_codec.name,
         fingerprint=active_codec.fingerprint,
