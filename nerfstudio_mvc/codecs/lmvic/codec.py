@@ -159,7 +159,7 @@ class LmvicCodec:
             light = decode_light(strings[LIGHT], len(references), view=view, tables=self.tables.latent)
         if depth is not None:
             reference = reference_picture(
-                self.model, view, depth, references, offsets=offsets, light=light, switches=self.switches
+                self.images.inference, view, depth, references, offsets=offsets, light=light, switches=self.switches
             )
         if reference is None:
             raise ArchiveError(f'view {view.view_idx} "{view.name}": refers to views it does not see: damaged')

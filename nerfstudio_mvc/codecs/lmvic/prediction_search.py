@@ -140,7 +140,7 @@ class _Search:
     def _with_reference(self, prediction: Prediction) -> Prediction:
         depth = torch.from_numpy(prediction.depth.depth())
         warped = warped_references(self.source.view, depth, self.neighbours, prediction.offsets, switches=self.switches)
-        return replace(prediction, reference=blended_reference(self.images.model, warped, prediction.light))
+        return replace(prediction, reference=blended_reference(self.images.inference, warped, prediction.light))
 
     def _bits(self, prediction: Prediction) -> float:
         strings = 8 * len(encode_depth(prediction.depth, self.tables))
@@ -162,7 +162,7 @@ class _Search:
         if max(np.abs(gains).max(), np.abs(offsets).max()) <= SMALLEST_CHANGE:
             return None
         light = replace(self._light(prediction), gains=gains, offsets=offsets)
-        return replace(prediction, light=light, reference=blended_reference(self.images.model, warped, light))
+        return replace(prediction, light=light, reference=blended_reference(self.images.inference, warped, light))
 
     def _with_offset_field(self, prediction: Prediction) -> Prediction | None:
         field = fit_field(prediction.reference, self.x)

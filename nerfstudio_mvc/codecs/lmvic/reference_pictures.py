@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.codecs.lmvic.image_inference import ImageInference
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.codecs.lmvic.photometric import Photometric
 from nerfstudio_mvc.codecs.lmvic.residual_flow import corrected
@@ -35,7 +36,7 @@ class DecodedView:
 
 
 def reference_picture(
-    model: ImageModel,
+    model: ImageModel | ImageInference,
     view: View,
     depth: Tensor,
     references: Sequence[DecodedView],
@@ -73,7 +74,7 @@ def warped_references(
 
 
 def blended_reference(
-    model: ImageModel, warped: Sequence[Reference], light: Photometric | None = None
+    model: ImageModel | ImageInference, warped: Sequence[Reference], light: Photometric | None = None
 ) -> Reference | None:
     """One reference of one or two warped ones; None where nothing is valid."""
     if light is not None:
