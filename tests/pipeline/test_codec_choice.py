@@ -12,6 +12,7 @@ from raw_codec import RawCodec
 from small_captures import write_nerfstudio_capture
 
 from nerfstudio_mvc import compress_capture, decompress_archive
+from nerfstudio_mvc.cli.info import Info
 from nerfstudio_mvc.codecs.av1.codec import Av1Codec
 from nerfstudio_mvc.codecs.interface import EncodedGroup
 from nerfstudio_mvc.coded import CodedGroup
@@ -51,7 +52,7 @@ def left_beside(output: Path) -> list[str]:
     return sorted(path.name for path in output.parent.iterdir() if path.name.startswith("."))
 
 
-def test_the_smaller_archive_is_kept_at_equal_psnr(capture, tmp_path, learned):
+def test_the_smaller_archive_is_kept_at_equal_psnr(capture, tmp_path, learned, capsys):
     output = tmp_path / "a.mvc"
     report = compress_capture(capture, output, codec="auto", depth="none", group_size=2)
     choice = report.choice
@@ -68,6 +69,8 @@ def test_the_smaller_archive_is_kept_at_equal_psnr(capture, tmp_path, learned):
     assert report.file_bytes == output.stat().st_size
     parts = report.image_bytes + report.depth_bytes + report.attachment_bytes + report.overhead_bytes
     assert parts == report.file_bytes
+    assert Info(output).run() == 0
+    assert "compared: lmvic" in capsys.readouterr().out
     restored = decompress_archive(output, tmp_path / "out")
     assert len(restored.views) == 4
     assert not restored.differing_views
