@@ -24,7 +24,7 @@ from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
 from nerfstudio_mvc.errors import CaptureError, WeightsError
 from nerfstudio_mvc.splatting.prior import estimate_depth
 from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
-from nerfstudio_mvc.training.objective import random_quality
+from nerfstudio_mvc.training.objective import PEAK_SQUARED, random_quality
 from nerfstudio_mvc.training.paper_objective import Distortion, sequence_loss
 from nerfstudio_mvc.training.pictures import Pictures
 from nerfstudio_mvc.training.run import (
@@ -79,14 +79,17 @@ def ablated(config: PaperConfig, ablation: Ablation) -> PaperConfig:
 class PaperTrainer:
     """Owns model, optimiser and position in the run."""
 
-    def __init__(self, model: PaperModel, sequences: ViewSequences, recipe: PaperRecipe) -> None:
-        self.model, self.sequences, self.recipe = model.train(), sequences, recipe
+    def __init__(
+        self, model: PaperModel, sequences: ViewSequences, recipe: PaperRecipe, *, device: str = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.model, self.sequences, self.recipe = model.to(self.device).train(), sequences, recipe
         self.optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
         self.step = 0
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
@@ -110,18 +113,20 @@ class PaperTrainer:
             raise WeightsError(f"cannot start training from {path}: {error}") from error
 
     def train_step(self) -> np.ndarray:
-        """One step; loss, estimated bpp of first views and of those after them. float64 [3]"""
+        """One step; loss, estimated bpp of first views and of those after them, MSE on 0..255. float64 [4]"""
         recipe = self.recipe
         # Seeding per step makes a resumed run draw what an uninterrupted one would have drawn.
         rng = np.random.default_rng((recipe.seed, self.step))
         torch.manual_seed(int(rng.integers(2**31)))
-        quality = torch.tensor(random_quality(rng))
+        quality = torch.tensor(random_quality(rng), device=self.device)
         self.optimizer.zero_grad(set_to_none=True)
-        sums = np.zeros(3)
+        sums = np.zeros(4)
         for _ in range(recipe.batch):
-            result = sequence_loss(self.model, self.sequences.draw(rng), quality, distortion=recipe.distortion)
+            run = [view.to(self.device) for view in self.sequences.draw(rng)]
+            result = sequence_loss(self.model, run, quality, distortion=recipe.distortion)
             (result.loss / recipe.batch).backward()
-            sums += result.loss.item(), result.estimated_bpp[0], np.mean(result.estimated_bpp[1:] or [0.0])
+            first, *later = result.estimated_bpp
+            sums += result.loss.item(), first, np.mean(later or [0.0]), PEAK_SQUARED * np.mean(result.mse)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -138,7 +143,7 @@ class PaperTrainer:
         """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end."""
         recipe = self.recipe
         start = saved = time.monotonic()
-        sums, counted = np.zeros(3), 0
+        sums, counted = np.zeros(4), 0
         while (elapsed := time.monotonic() - start) < recipe.minutes * 60:
             part = elapsed / (recipe.minutes * 60)
             for group in self.optimizer.param_groups:
@@ -150,7 +155,7 @@ class PaperTrainer:
             if time.monotonic() - saved > recipe.checkpoint_minutes * 60:
                 on_progress(Progress(self.step, elapsed, *(sums / counted)))
                 self.save(checkpoint)
-                saved, sums, counted = time.monotonic(), np.zeros(3), 0
+                saved, sums, counted = time.monotonic(), np.zeros(4), 0
         if counted:
             on_progress(Progress(self.step, time.monotonic() - start, *(sums / counted)))
         self.save(checkpoint)
@@ -164,6 +169,7 @@ def train_paper(
     config: PaperConfig | None = None,
     ablation: Ablation = "none",
     threads: int | None = None,
+    device: str = "cpu",
     start_from: Path | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -197,7 +203,7 @@ def train_paper(
             "or more: the paper's model trains on runs of views; give other captures or a smaller --crop-px"
         )
     torch.manual_seed(recipe.seed)
-    trainer = PaperTrainer(PaperModel(ablated(config or PaperConfig(), ablation)), sequences, recipe)
+    trainer = PaperTrainer(PaperModel(ablated(config or PaperConfig(), ablation)), sequences, recipe, device=device)
     checkpoint = output_dir / CHECKPOINT_NAME
     if checkpoint.exists():
         trainer.load(checkpoint)
@@ -213,7 +219,7 @@ def train_paper(
                 on_progress(progress)
 
         trainer.run(checkpoint, on_progress=report, on_tick=on_tick)
-    model = trainer.model.eval()
+    model = trainer.model.eval().cpu()
     save_safetensors(
         {name: value.detach().half().contiguous() for name, value in model.state_dict().items()},
         output_dir / FLOAT_WEIGHTS_NAME,

@@ -33,6 +33,10 @@ class CroppedView:
     depth: Tensor
     geometry: ViewGeometry
 
+    def to(self, device: torch.device) -> CroppedView:
+        """The same with its maps on `device`."""
+        return CroppedView(self.picture.to(device), self.depth.to(device), self.geometry)
+
 
 @dataclass(frozen=True)
 class _Run:
