@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help env env-nerfstudio demo test lint bench bench-alignment bench-prior
+.PHONY: help env env-nerfstudio demo test lint bench bench-alignment bench-prior bench-speed
 VENV := .venv
 CAPTURES ?= examples/data/nerfstudio
 BIN := $(VENV)/bin
@@ -32,3 +32,6 @@ bench-alignment: env ## how well neighbours predict views of CAPTURES: by homogr
 
 bench-prior: env ## seconds of the depth prior of CAPTURES, and of estimating their cameras
 	@$(BIN)/python -m nerfstudio_mvc.cli.prior_timing --data $(CAPTURES)
+
+bench-speed: env ## megapixels a second of this codec on CAPTURES, beside AVIF and AV1 on the same views
+	@$(BIN)/python -m nerfstudio_mvc.cli.codec_speed --data $(CAPTURES)
