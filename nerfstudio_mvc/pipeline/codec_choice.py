@@ -26,7 +26,7 @@ from nerfstudio_mvc.codecs.av1.codec import Av1Codec
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
 from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView, ViewDone, wants_depth
 from nerfstudio_mvc.coded import CodedGroup
-from nerfstudio_mvc.errors import OutputError
+from nerfstudio_mvc.errors import CaptureError, MvcError, OutputError
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.json_values import json_values
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, Warned, ignore_event
@@ -107,37 +107,68 @@ def compress_with_smaller_codec(
         )
     folder = _folder(output, capture.root)
     with writing(output):
-        if folder.exists() and not resume:
-            shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-    key = _key(capture, learned, quality, options)
-    journals = {codec: _Journal(folder / f"{codec}.json", key=key) for codec in (LEARNED, VIDEO)}
-    first = _FirstArchive(folder / f"{LEARNED}.mvc", key=key)
-    report_fields = first.report_fields()
-    if report_fields is None:
-        recording = _Recording(learned, journals[LEARNED])
-        report_fields = vars(compress(capture, first.path, codec=recording, quality=quality, force=True, **shared))
-        first.keep(report_fields)
-    equal = _AtEqualPsnr(video, target=journals[LEARNED], journal=journals[VIDEO])
-    # Targets are met: the rival codes at what they came to. It has no use for depth.
-    rest = {name: value for name, value in shared.items() if not name.startswith(("target", "depth", "gaussians"))}
-    rest["quality"] = report_fields["quality"]
-    report = compress(capture, folder / f"{VIDEO}.mvc", codec=equal, depth="none", force=True, **rest)
-    reports = {LEARNED: replace(report, **report_fields), VIDEO: report}
-    choice = _choose(reports, {codec: journal.mean() for codec, journal in journals.items()})
-    _publish(reports[choice.chosen].archive, output, choice, force=force)
+    try:
+        key = _key(capture, learned, quality, options)
+        report = _compress_both(compress, capture, folder, learned, video, key=key, quality=quality, shared=shared)
+        _publish(report.archive, output, report.choice, force=force)
+    except BaseException:
+        if not any(folder.glob("*.mvc")) and not any(folder.glob(".*.mvc-partial")):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
-    taken = reports[choice.chosen]
     return replace(
-        taken,
+        report,
         archive=output,
         file_bytes=output.stat().st_size,
-        overhead_bytes=taken.overhead_bytes + output.stat().st_size - taken.file_bytes,
+        overhead_bytes=report.overhead_bytes + output.stat().st_size - report.file_bytes,
+        elapsed_s=time.monotonic() - start_s,
+    )
+
+
+def _compress_both(
+    compress: Callable[..., CompressReport],
+    capture: Capture,
+    folder: Path,
+    learned: MultiViewCodec,
+    video: Av1Codec,
+    *,
+    key: str,
+    quality: float | None,
+    shared: Mapping[str, Any],
+) -> CompressReport:
+    """Both archives in `folder`; the report of the one to take, with `choice`, which is None if AV1 failed."""
+    resume, report_event = shared["resume"], shared["on_event"]
+    journals = {codec: _Journal(folder / f"{codec}.json", key=key, resume=resume) for codec in (LEARNED, VIDEO)}
+    first = _FirstArchive(folder / f"{LEARNED}.mvc", key=key)
+    report_fields = first.report_fields() if resume else None
+    own = None
+    if report_fields is None:
+        recording = _Recording(learned, journals[LEARNED])
+        own = compress(capture, first.path, codec=recording, quality=quality, force=True, **shared)
+        report_fields = vars(own)
+        first.keep(report_fields)
+    equal = _AtEqualPsnr(video, target=journals[LEARNED], journal=journals[VIDEO])
+    # Targets are met: the rival codes at what they came to.
+    rest = {name: value for name, value in shared.items() if not name.startswith("target")}
+    rest["quality"] = report_fields["quality"]
+    try:
+        report = compress(capture, folder / f"{VIDEO}.mvc", codec=equal, force=True, **rest)
+    except BaseException as error:
+        encoder_failed = isinstance(error, MvcError) and not isinstance(error, (OutputError, CaptureError))
+        if encoder_failed and own is not None:
+            report_event(Warned(f"{LEARNED} is taken without comparing: {error}"))
+            return own
+        report_event(Warned(f"the {LEARNED} archive is kept: the same command with --resume goes on from there"))
+        raise
+    reports = {LEARNED: replace(report, **report_fields), VIDEO: report}
+    choice = _choose(reports, {codec: journal.mean() for codec, journal in journals.items()})
+    return replace(
+        reports[choice.chosen],
         psnr_db=choice.psnr_db[choice.chosen],
         target=reports[LEARNED].target,
-        warnings=tuple(dict.fromkeys([*reports[LEARNED].warnings, *taken.warnings])),
+        warnings=tuple(dict.fromkeys([*reports[LEARNED].warnings, *report.warnings])),
         choice=choice,
-        elapsed_s=time.monotonic() - start_s,
     )
 
 
@@ -173,9 +204,9 @@ class _FirstArchive:
 class _Journal:
     """PSNR of the views of every group as last coded, on disk, so that a run resumed with the same `key` knows them."""
 
-    def __init__(self, path: Path, *, key: str) -> None:
+    def __init__(self, path: Path, *, key: str, resume: bool) -> None:
         self.path, self._key = path, key
-        document = json.loads(path.read_text()) if path.exists() else {}
+        document = json.loads(path.read_text()) if resume and path.exists() else {}
         self._groups: dict[str, list[float]] = document["groups"] if document.get("key") == key else {}
 
     def note(self, group_idx: int, psnr: Sequence[float]) -> None:
@@ -295,13 +326,13 @@ def _choose(reports: dict[str, CompressReport], mean_psnr_db: dict[str, float]) 
     return CodecChoice(VIDEO if comparable and video_smaller else LEARNED, coded_bytes, mean_psnr_db)
 
 
-def _publish(archive: Path, output: Path, choice: CodecChoice, *, force: bool) -> None:
-    remarks = {
-        codec: {"bytes": choice.coded_bytes[codec], "psnr_db": round(choice.psnr_db[codec], 4)}
-        for codec in choice.coded_bytes
-    }
+def _publish(archive: Path, output: Path, choice: CodecChoice | None, *, force: bool) -> None:
+    compared = {}
+    if choice is not None:
+        sizes_and_psnr = ((codec, size, choice.psnr_db[codec]) for codec, size in choice.coded_bytes.items())
+        compared = {codec: {"bytes": size, "psnr_db": round(psnr, 4)} for codec, size, psnr in sizes_and_psnr}
     final = archive.with_name("final.mvc")
-    copy_with_parameters(archive, final, {"compared": remarks})
+    copy_with_parameters(archive, final, {"compared": compared} if compared else {})
     if output.exists() and not force:
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force.")
     with writing(output):

@@ -16,7 +16,7 @@ from nerfstudio_mvc.cli.info import Info
 from nerfstudio_mvc.codecs.av1.codec import Av1Codec
 from nerfstudio_mvc.codecs.interface import EncodedGroup
 from nerfstudio_mvc.coded import CodedGroup
-from nerfstudio_mvc.errors import OutputError
+from nerfstudio_mvc.errors import MvcError, OutputError
 from nerfstudio_mvc.pipeline import codec_choice, compress
 from nerfstudio_mvc.pipeline.codec_choice import CodecChoice, next_crf
 from nerfstudio_mvc.pipeline.progress import Warned
@@ -99,6 +99,26 @@ def test_a_run_stopped_in_the_second_half_does_not_repeat_the_first(capture, tmp
     assert learned.encoded_groups == [0, 1]
     assert report.choice.psnr_db["av1"] == pytest.approx(report.choice.psnr_db["lmvic"], abs=NEAR_DB)
     assert left_beside(output) == []
+
+
+def test_a_failing_encoder_leaves_lmvic(capture, tmp_path, learned, monkeypatch):
+    def failing(self, *arguments, **settings):
+        raise MvcError("ffmpeg failed: no such thing")
+
+    monkeypatch.setattr(Av1Codec, "encode_with", failing)
+    events = []
+    report = compress_capture(capture, tmp_path / "a.mvc", codec="auto", depth="none", on_event=events.append)
+    assert report.codec == "raw"
+    assert report.archive.stat().st_size == report.file_bytes
+    assert any(isinstance(event, Warned) and "no such thing" in event.message for event in events)
+    assert left_beside(report.archive) == []
+
+
+def test_a_run_stopped_at_once_leaves_nothing(capture, tmp_path, monkeypatch):
+    monkeypatch.setattr(codec_choice, "open_codec", lambda name, **_: RawCodec(stop_after=0))
+    with pytest.raises(KeyboardInterrupt):
+        compress_capture(capture, tmp_path / "a.mvc", codec="auto", depth="none")
+    assert left_beside(tmp_path / "a.mvc") == []
 
 
 def test_other_settings_do_not_resume(capture, tmp_path, learned, monkeypatch):
