@@ -1,6 +1,7 @@
 """How well a neighbour predicts a view once it is aligned, by different means: the papers' Table 3, on any capture.
 
-Every view but the first is predicted from the nearest one coded before it, photographs as they are (not decoded).
+Every view but the first is predicted from the nearest one coded before it, photographs as they are (not decoded). Our
+depth is what the encoder would code for the capture as it is, whatever size the photographs are compared at.
 Aligners that look at two photographs alone are in `image_aligners`; those through depth are here.
 """
 
@@ -8,8 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ METHODS = {
     "flow": "dense inverse search (OpenCV DIS, medium); sees the view it predicts",
     "sparse": "depth interpolated between sparse points, not coded",
     "gaussians": "median depth of 3D Gaussians, not coded",
-    OURS: "depth of 3D Gaussians, chosen for prediction and coded",
+    OURS: "depth of the prior (3D Gaussians unless told otherwise), chosen for prediction and coded",
     OURS_TWO: "the same with two references, blended as the codec does",
 }
 IMAGE_ALIGNERS: dict[str, Aligner] = {
@@ -72,7 +73,8 @@ class MethodResult:
         masked_psnr_db, masked_ms_ssim: the same where the depth of `OURS` says that the reference shows the pixel;
             for MS-SSIM the rest is taken from the view itself. The mask is the same for all methods.
         coverage: share of the pixels that the method says the reference shows.
-        side_bpp: bits per pixel a decoder would need beside the reference; None where that is not measured.
+        side_bpp: bits a decoder would need beside the reference, per pixel of the photographs it was found on; None
+            where that is not measured.
         elapsed_s: seconds per view, without the prior.
         prior_s: seconds of the prior for the whole capture; 0 without one.
     """
@@ -120,6 +122,16 @@ class _Prior:
     elapsed_s: float
 
 
+@dataclass(frozen=True, eq=False)
+class _CodedView:
+    """Depth that the encoder would code, the positions in the order of the views it is for, and what it takes."""
+
+    depth: torch.Tensor
+    references: tuple[int, ...]
+    side_bpp: float
+    elapsed_s: float
+
+
 @dataclass(frozen=True)
 class _Measured:
     psnr_db: float
@@ -137,6 +149,7 @@ class AlignmentBenchmark:
     Args:
         capture: with photographs on this machine.
         methods: names from `METHODS`; `OURS` is always measured, as it makes the mask.
+        depth: the prior that is chosen from and coded; with "sparse" no Gaussians are fitted.
         effort: of fitting Gaussians.
         view_limit: only so many views are predicted; None takes all.
 
@@ -149,6 +162,7 @@ class AlignmentBenchmark:
         capture: Capture,
         *,
         methods: Sequence[str] = tuple(METHODS),
+        depth: Literal["auto", "sparse"] = "auto",
         effort: Effort = "default",
         view_limit: int | None = None,
         on_event: OnEvent = ignore_event,
@@ -156,35 +170,35 @@ class AlignmentBenchmark:
         self._capture = capture
         self._name = "capture" if capture.root is None else capture.root.resolve().name
         self._on_event = on_event
-        self._methods = tuple(name for name in METHODS if name in {*methods, OURS})
+        self._codec: LmvicCodec = open_codec("lmvic")
+        self._chains: dict[str, list[_CodedView]] = {}
+        wanted = {*methods, OURS} - ({"gaussians"} if depth == "sparse" else set())
+        self._methods = tuple(name for name in METHODS if name in wanted)
         if len(capture.views) < 2:
             raise CaptureError(f"{self._name}: one view alone cannot be predicted; give a capture of two or more")
         self._order = coding_order(capture.views)
         if view_limit is not None:
             self._order = self._order[: view_limit + 1]
-        self._priors = {"gaussians": self._prior("auto", effort)}
-        if "sparse" in self._methods:
-            self._priors["sparse"] = self._prior("sparse", effort)
-        if not all(self._priors["gaussians"].maps[position] is not None for position in self._order):
+        self._coded_prior = "sparse" if depth == "sparse" else "gaussians"
+        self._priors = {name: self._prior(name, effort) for name in ("sparse", "gaussians") if self._needs(name)}
+        if not all(self._priors[self._coded_prior].maps[position] is not None for position in self._order):
             raise CaptureError(f"{self._name}: views without depth; give a capture whose sparse points all views see")
 
     def measure(self, long_side: int) -> AlignmentResult:
         """Measure with photographs reduced to `long_side` pixels; smaller ones stay as they are."""
-        sources = [self._source(self._capture, position, long_side) for position in self._order]
-        ours = {name: _CodedChain(CODED_FROM[name]) for name in self._methods if name in CODED_FROM}
+        sources = [self._source(position, long_side) for position in self._order]
+        chains = {name: self._coded_chain(name) for name in self._methods if name in CODED_FROM}
         measured: dict[str, list[_Measured]] = {name: [] for name in self._methods}
         shifts, masks = [], []
-        for index, source in enumerate(sources):
-            coded = {name: chain.predict(source) for name, chain in ours.items()}
-            if index == 0:
-                continue
-            nearest = nearest_coded(source.view, [other.view for other in sources[:index]], count=1)[0]
-            mask = coded[OURS][0].valid
+        for index in range(1, len(sources)):
+            nearest = chains[OURS][index].references[0]
+            aligned = {name: self._coded_aligned(chain, index, sources) for name, chain in chains.items()}
+            mask = aligned[OURS][0].valid
             masks.append(float(mask.mean()))
-            shifts.append(_median_shift(source, sources[nearest]))
+            shifts.append(_median_shift(sources[index], sources[nearest]))
             for name in self._methods:
-                aligned, elapsed_s = coded.get(name) or self._align(name, source, sources[nearest])
-                measured[name].append(_measure(source.pixels, aligned, mask, elapsed_s))
+                found, elapsed_s = aligned.get(name) or self._align(name, sources[index], sources[nearest])
+                measured[name].append(_measure(sources[index].pixels, found, mask, elapsed_s))
             self._on_event(StepProgress(f"{self._name} at {long_side} px", index, len(sources) - 1))
         size = max(source.view.width for source in sources), max(source.view.height for source in sources)
         return AlignmentResult(
@@ -197,26 +211,63 @@ class AlignmentBenchmark:
             methods=tuple(self._summary(name, measured[name]) for name in self._methods),
         )
 
-    def _prior(self, method: str, effort: Effort) -> _Prior:
+    def _needs(self, prior: str) -> bool:
+        return prior == self._coded_prior or prior in self._methods
+
+    def _prior(self, name: str, effort: Effort) -> _Prior:
         started = time.monotonic()
         prior = estimate_depth(
             self._capture,
-            method=method,
+            method="sparse" if name == "sparse" else "auto",
             effort=effort,
             on_progress=lambda stage, done, total: self._on_event(
-                StepProgress(f"{self._name}: {method} {stage}", done, total)
+                StepProgress(f"{self._name}: {name} {stage}", done, total)
             ),
         )
         return _Prior(prior.maps, time.monotonic() - started)
 
-    def _source(self, capture: Capture, position: int, long_side: int) -> SourceView:
-        view = capture.views[position]
-        scale = min(1.0, long_side / max(view.width, view.height))
-        width, height = max(1, round(view.width * scale)), max(1, round(view.height * scale))
-        small = replace(resize_view(view, width=width, height=height), view_idx=position)
-        pixels = Image.fromarray(read_image(view.image_path).pixels).resize((width, height), Image.Resampling.BOX)
-        depth_map = self._priors["gaussians"].maps[position]
-        return SourceView(small, np.array(pixels), depth_map.depth, depth_map.valid)
+    def _source(self, position: int, long_side: int | None = None) -> SourceView:
+        view = self._capture.views[position]
+        pixels = read_image(view.image_path).pixels
+        scale = 1.0 if long_side is None else min(1.0, long_side / max(view.width, view.height))
+        if scale < 1:
+            size = max(1, round(view.width * scale)), max(1, round(view.height * scale))
+            view = resize_view(view, width=size[0], height=size[1])
+            pixels = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+        depth_map = self._priors[self._coded_prior].maps[position]
+        return SourceView(view, pixels, depth_map.depth, depth_map.valid)
+
+    def _coded_chain(self, name: str) -> list[_CodedView]:
+        """What the encoder would code for the photographs as they are, view after view; kept from size to size."""
+        if name in self._chains:
+            return self._chains[name]
+        tables = self._codec.tables.latent
+        chain: list[_CodedView] = []
+        states: list[DecodedView] = []
+        for position in self._order:
+            source = self._source(position)
+            started = time.monotonic()
+            nearest = nearest_coded(source.view, [state.view for state in states], count=CODED_FROM[name])
+            coded = depth_for_prediction(source, [states[index] for index in nearest], tables=tables)
+            bits = 8.0 * len(encode_depth(coded, tables))
+            elapsed_s = time.monotonic() - started
+            depth = torch.from_numpy(coded.depth())
+            states.append(_state(source, depth))
+            bpp = bits / (source.view.width * source.view.height)
+            chain.append(_CodedView(depth, tuple(nearest), bpp, elapsed_s))
+            self._on_event(StepProgress(f"{self._name}: depth of {name}", len(chain), len(self._order)))
+        self._chains[name] = chain
+        return chain
+
+    def _coded_aligned(
+        self, chain: Sequence[_CodedView], index: int, sources: Sequence[SourceView]
+    ) -> tuple[Aligned, float]:
+        started = time.monotonic()
+        coded, view = chain[index], sources[index].view
+        states = [_state(sources[reference], chain[reference].depth) for reference in coded.references]
+        side_bits = coded.side_bpp * view.width * view.height
+        aligned = _warped(view, coded.depth, states, side_bits=side_bits, codec=self._codec)
+        return aligned, coded.elapsed_s + time.monotonic() - started
 
     def _align(self, name: str, source: SourceView, reference: SourceView) -> tuple[Aligned, float]:
         started = time.monotonic()
@@ -232,7 +283,7 @@ class AlignmentBenchmark:
         return aligned, time.monotonic() - started
 
     def _summary(self, name: str, measured: Sequence[_Measured]) -> MethodResult:
-        prior = self._priors.get("gaussians" if name in CODED_FROM else name)
+        prior = self._priors.get(self._coded_prior if name in CODED_FROM else name)
 
         def mean(attribute: str) -> float | None:
             values = [getattr(one, attribute) for one in measured]
@@ -249,29 +300,6 @@ class AlignmentBenchmark:
             elapsed_s=mean("elapsed_s"),
             prior_s=0.0 if prior is None else prior.elapsed_s,
         )
-
-
-class _CodedChain:
-    """Views one after the other, each through the depth the encoder would code for it."""
-
-    def __init__(self, references: int) -> None:
-        self._references = references
-        self._codec: LmvicCodec = open_codec("lmvic")
-        self._coded: list[DecodedView] = []
-
-    def predict(self, source: SourceView) -> tuple[Aligned, float]:
-        """The prediction of the next view (of the first: nothing, all invalid), and the seconds it took."""
-        started = time.monotonic()
-        nearest = nearest_coded(source.view, [state.view for state in self._coded], count=self._references)
-        references = [self._coded[position] for position in nearest]
-        tables = self._codec.tables.latent
-        coded = depth_for_prediction(source, references, tables=tables)
-        depth = torch.from_numpy(coded.depth())
-        aligned = _warped(
-            source.view, depth, references, side_bits=8.0 * len(encode_depth(coded, tables)), codec=self._codec
-        )
-        self._coded.append(_state(source, depth))
-        return aligned, time.monotonic() - started
 
 
 def _state(source: SourceView, depth: torch.Tensor | None) -> DecodedView:

@@ -28,6 +28,8 @@ class Alignment:
     """Sizes the photographs are reduced to, pixels of the longer side."""
     views: int | None = None
     """Predict only the first so many views of the coding order."""
+    depth: Literal["auto", "sparse"] = "auto"
+    """What our depth is made from: 3D Gaussians where they can be fitted, or the sparse points."""
     depth_effort: Literal["fast", "default", "high"] = "default"
     """How long fitting 3D Gaussians may take."""
     output_dir: Path | None = None
@@ -55,7 +57,11 @@ class Alignment:
         for data in self.data:
             with ProgressView(f"aligning {data.name}") as view:
                 benchmark = AlignmentBenchmark(
-                    load_capture(data), effort=self.depth_effort, view_limit=self.views, on_event=view.on_event
+                    load_capture(data),
+                    depth=self.depth,
+                    effort=self.depth_effort,
+                    view_limit=self.views,
+                    on_event=view.on_event,
                 )
                 measured = [benchmark.measure(long_side) for long_side in self.long_sides]
             results += measured
