@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from nerfstudio_mvc.capture.image_files import read_image
-from nerfstudio_mvc.training.crops import random_crop
+from nerfstudio_mvc.training.crops import draw_crops
 
 
 class Pictures:
@@ -40,10 +39,4 @@ class Pictures:
 
     def batch(self, count: int, crop_px: int, rng: np.random.Generator) -> Tensor:
         """`count` random crops. float32 [count, 3, crop_px, crop_px], 0..1"""
-        crops = []
-        while len(crops) < count:
-            pixels = self.pixels(self.paths[int(rng.integers(len(self.paths)))])
-            crop = random_crop(pixels, crop_px, rng)
-            if crop is not None:
-                crops.append(crop)
-        return torch.stack(crops)
+        return draw_crops(lambda index: self.pixels(self.paths[index]), len(self.paths), count, crop_px, rng)

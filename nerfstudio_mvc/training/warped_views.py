@@ -22,7 +22,7 @@ from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_latent_tables
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
 from nerfstudio_mvc.geometry.warping import warp_view
 from nerfstudio_mvc.splatting.prior import DepthPrior
-from nerfstudio_mvc.training.crops import random_crop
+from nerfstudio_mvc.training.crops import draw_crops, split_stacked
 
 CHANNELS = 11
 # Ranks among the nearest cameras: a coded neighbour is often not the nearest view of all.
@@ -74,15 +74,11 @@ class WarpedViews:
 
     def batch(self, count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """View [B, 3, H, W], its two warped neighbours [2, B, 3, H, W], their validity [2, B, 1, H, W]."""
-        crops = []
-        while len(crops) < count:
-            stacked = np.load(self.paths[int(rng.integers(len(self.paths)))], mmap_mode="r")
-            crop = random_crop(stacked, crop_px, rng)
-            if crop is not None:
-                crops.append(crop)
-        batch = torch.stack(crops)
-        valid = (batch[:, 9:11] > 0.99).float()
-        return batch[:, :3], torch.stack([batch[:, 3:6], batch[:, 6:9]]), torch.stack([valid[:, :1], valid[:, 1:]])
+
+        def load(index: int) -> np.ndarray:
+            return np.load(self.paths[index], mmap_mode="r")
+
+        return split_stacked(draw_crops(load, len(self.paths), count, crop_px, rng))
 
 
 def _depth(prior: DepthPrior, view_idx: int) -> Tensor | None:
