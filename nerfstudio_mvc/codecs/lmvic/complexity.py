@@ -7,7 +7,7 @@ warping and range coding. `PAPER_EXPECTED` is what the published model has per b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -60,15 +60,14 @@ class BlockCost:
     Attributes:
         parameters: trained numbers.
         macs: multiply-accumulates per pixel of a predicted view, run as often as one view needs.
-        encodes, decodes: whether encoding a view runs the block (encoding includes decoding, which the next view is
-            predicted from), and whether decoding does.
+        decodes: whether decoding runs the block. Encoding runs all of them: the next view is predicted from what was
+            decoded.
         expected: parameters and macs of the published model, where it has this block.
     """
 
     name: str
     parameters: int
     macs: float
-    encodes: bool = True
     decodes: bool = True
     expected: tuple[float, float] | None = None
 
@@ -95,7 +94,7 @@ def totals(blocks: Iterable[BlockCost]) -> Totals:
     blocks = list(blocks)
     return Totals(
         sum(block.parameters for block in blocks),
-        sum(block.macs for block in blocks if block.encodes),
+        sum(block.macs for block in blocks),
         sum(block.macs for block in blocks if block.decodes),
     )
 
@@ -112,9 +111,19 @@ def paper_costs(model: PaperModel) -> list[BlockCost]:
         return lambda: [transfer(*parts) for transfer, *parts in zip(block.transfers, maps, maps, gates, strict=True)]
 
     image = [
-        _block("image encoder: context transfer", model.image_encoder.transfers, transfers(model.image_encoder)),
+        _block(
+            "image encoder: context transfer",
+            model.image_encoder.transfers,
+            transfers(model.image_encoder),
+            decodes=False,
+        ),
         _block("image decoder: context transfer", model.image_decoder.transfers, transfers(model.image_decoder)),
-        _block("image encoder: convolutions", model.image_encoder, lambda: model.image_encoder(x, maps, gates)),
+        _block(
+            "image encoder: convolutions",
+            model.image_encoder,
+            lambda: model.image_encoder(x, maps, gates),
+            decodes=False,
+        ),
         _block("image decoder: convolutions", model.image_decoder, lambda: model.image_decoder(y, maps, gates)),
     ]
     image = [_less(image[2], image[0]), image[0], _less(image[3], image[1]), image[1]]
@@ -126,7 +135,7 @@ def paper_costs(model: PaperModel) -> list[BlockCost]:
         ),
         _block("image mask gates", model.image_gates, lambda: model.image_gates(mask)),
         *_entropy_blocks("image", model.image_entropy, width, latent),
-        _block("depth encoder", model.depth_encoder, lambda: model.depth_encoder(mask, maps, gates)),
+        _block("depth encoder", model.depth_encoder, lambda: model.depth_encoder(mask, maps, gates), decodes=False),
         _block("depth decoder", model.depth_decoder, lambda: model.depth_decoder(y, maps, gates)),
         _block("depth prediction features", model.depth_features, lambda: model.depth_features(mask)),
         _block("depth mask gates", model.depth_gates, lambda: model.depth_gates(mask)),
@@ -151,8 +160,9 @@ def small_costs(model: ImageModel) -> list[BlockCost]:
             "analysis",
             [model.transform, model.g_a_in, model.g_a, model.reference_to_g_a],
             lambda: model.analyse(x, prepared, quality=quality),
+            decodes=False,
         ),
-        _block("h_a", model.h_a, lambda: model.hyper_analyse(y)),
+        _block("h_a", model.h_a, lambda: model.hyper_analyse(y), decodes=False),
         _block(
             "mean network: once",
             model.means,
@@ -178,7 +188,7 @@ def _entropy_blocks(part: str, entropy: LatentEntropy, width: int, latent: int) 
     y, z = _map(latent, 16), _map(width, _HYPER)
     everything = _map(6 * latent, 16)
     return [
-        _block(f"{part} h_a", entropy.h_a, lambda: entropy.h_a(y)),
+        _block(f"{part} h_a", entropy.h_a, lambda: entropy.h_a(y), decodes=False),
         _block(f"{part} h_s", entropy.h_s, lambda: entropy.h_s(z)),
         _block(f"{part} context, 3 times", entropy.context, lambda: entropy.context(y), times=STEPS - 1),
         _block(f"{part} mean head, 4 times", entropy.mean_head, lambda: entropy.mean_head(everything), times=STEPS),
@@ -201,31 +211,30 @@ def _map(channels: int, stride: int = 1) -> Tensor:
     return torch.zeros(1, channels, SIDE // stride, SIDE // stride)
 
 
-def _block(name: str, modules: nn.Module | list[nn.Module], run: Callable[[], object], *, times: int = 1) -> BlockCost:
+def _block(
+    name: str,
+    modules: nn.Module | list[nn.Module],
+    run: Callable[[], object],
+    *,
+    times: int = 1,
+    decodes: bool = True,
+) -> BlockCost:
     modules = modules if isinstance(modules, list) else [modules]
     with FlopCounterMode(display=False) as counter:
         run()
-    # The counter takes a multiplication and an addition for two.
-    macs = times * counter.get_total_flops() / 2 / SIDE**2
-    encoder_only = name.split(":")[0].split()[-1] in ("encoder", "analysis", "h_a") and "reference" not in name
     return BlockCost(
         name,
         sum(parameter.numel() for module in modules for parameter in module.parameters()),
-        macs,
-        decodes=not encoder_only,
-        expected=PAPER_EXPECTED.get(name),
+        # The counter takes a multiplication and an addition for two.
+        times * counter.get_total_flops() / 2 / SIDE**2,
+        decodes,
+        PAPER_EXPECTED.get(name),
     )
 
 
 def _less(block: BlockCost, part: BlockCost) -> BlockCost:
     """`block` without what `part` counts already."""
-    return BlockCost(
-        block.name,
-        block.parameters - part.parameters,
-        block.macs - part.macs,
-        decodes=block.decodes,
-        expected=block.expected,
-    )
+    return replace(block, parameters=block.parameters - part.parameters, macs=block.macs - part.macs)
 
 
 def _with_rest(model: nn.Module, blocks: list[BlockCost]) -> list[BlockCost]:
