@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help env env-nerfstudio demo test lint bench bench-alignment bench-prior bench-speed
+.PHONY: bench-order bench-report help env env-nerfstudio demo test lint bench bench-alignment bench-prior bench-speed
 VENV := .venv
 CAPTURES ?= examples/data/nerfstudio
 BIN := $(VENV)/bin
@@ -35,3 +35,9 @@ bench-prior: env ## seconds of the depth prior of CAPTURES, and of estimating th
 
 bench-speed: env ## megapixels a second of this codec on CAPTURES, beside AVIF and AV1 on the same views
 	@$(BIN)/python -m nerfstudio_mvc.cli.codec_speed --data $(CAPTURES)
+
+bench-order: env ## what the coding order is worth on CAPTURES, for this codec and for AV1
+	@$(BIN)/python -m nerfstudio_mvc.cli.order_ablation --data $(CAPTURES)
+
+bench-report: env ## a page with curves and pictures of CAPTURES, beside stills and video encoders: out/report.html
+	@$(BIN)/ns-mvc-eval --data $(CAPTURES) --peers jpeg webp avif jxl hevc av1 svt vvc --report out/report.html --force
