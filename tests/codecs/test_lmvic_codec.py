@@ -126,3 +126,13 @@ def test_missing_image_string_is_an_archive_error(codec, sources, encoded):
 def test_pixels_of_another_size_are_refused(codec, sources):
     with pytest.raises(ShapeError, match="view 0"):
         codec.encode_group(0, [replace(sources[0], pixels=sources[0].pixels[1:])], quality=5.0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 64), (47, 130), (130, 47), (33, 17), (200, 7)])
+def test_pictures_of_one_or_few_blocks(codec, sources, size):
+    height, width = size
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    view = replace(sources[0].view, width=width, height=height)
+    encoded = codec.encode_group(0, [replace(sources[0], view=view, pixels=pixels)], quality=5.0)
+    decoded = codec.decode_group(encoded.coded, [view], quality=5.0)
+    assert np.array_equal(decoded[0], encoded.reconstructions[0])

@@ -65,11 +65,9 @@ class StepCells:
         self.slices = group_slices(channels)
 
     def take(self, values: Tensor, step: int) -> Blocks:
-        """The step's blocks, copied."""
-        return [
-            at_position(values, position)[..., self.slices[group]].flatten(0, 1)
-            for position, group in enumerate(step_groups(step))
-        ]
+        """The step's blocks, copied: flattening alone copies no single row or column."""
+        parts = [at_position(values, pos)[..., self.slices[group]] for pos, group in enumerate(step_groups(step))]
+        return [part.clone(memory_format=torch.contiguous_format).flatten(0, 1) for part in parts]
 
     def put(self, values: Tensor, step: int, blocks: Blocks) -> None:
         """Write the step's blocks into `values`."""
