@@ -31,7 +31,6 @@ from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.json_values import json_values
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, Warned, ignore_event
 from nerfstudio_mvc.quality.psnr import psnr_db
-from nerfstudio_mvc.video.ffmpeg_pipe import NoFfmpegError
 from nerfstudio_mvc.weights.store import open_codec
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def compress_with_smaller_codec(
     video = Av1Codec()
     try:
         video.check_encoder()
-    except NoFfmpegError as error:
+    except MvcError as error:
         report_event(Warned(f"{LEARNED} is taken without comparing: {error}"))
         return compress(data, output, codec=learned, quality=quality, force=force, **shared)
     capture = data

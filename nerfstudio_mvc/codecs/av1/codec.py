@@ -85,7 +85,7 @@ class Av1Codec:
         return self._decode(coded, views, wanted=wanted, on_view=on_view)
 
     def check_encoder(self) -> None:
-        """Raise NoFfmpegError where there is no encoder."""
+        """Raise an MvcError that names the remedy where there is no encoder."""
         check_encoder()
 
     def _decode(
