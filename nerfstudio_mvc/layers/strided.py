@@ -24,6 +24,12 @@ def deconv(channels_in: int, channels_out: int, *, kernel: int = 5) -> nn.ConvTr
     return _keeps_variance(layer, channels_in * kernel**2 / 4)
 
 
+def starts_grey(layer: nn.ConvTranspose2d) -> None:
+    """Let the last layer of a decoder begin near 0.5, the middle of what it shows."""
+    nn.init.constant_(layer.bias, 0.5)
+    layer.weight.data.mul_(0.1)
+
+
 def _keeps_variance(layer: nn.Conv2d | nn.ConvTranspose2d, fan_in: float) -> nn.Conv2d | nn.ConvTranspose2d:
     nn.init.normal_(layer.weight, std=math.sqrt(1 / fan_in))
     nn.init.zeros_(layer.bias)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nerfstudio_mvc.codecs.lmvic.paper.context import Scales, integrate
 from nerfstudio_mvc.layers.gdn import GDN
-from nerfstudio_mvc.layers.strided import conv, deconv
+from nerfstudio_mvc.layers.strided import conv, deconv, starts_grey
 
 
 class DepthEncoder(nn.Module):
@@ -36,7 +36,7 @@ class DepthDecoder(nn.Module):
         self.doublings = nn.ModuleList([deconv(latent, width), deconv(2 * width, width), deconv(2 * width, width)])
         self.norms = nn.ModuleList(GDN(width, inverse=True) for _ in range(3))
         self.last = deconv(2 * width, 1)
-        nn.init.constant_(self.last.bias, 0.5)
+        starts_grey(self.last)
 
     def forward(self, y_hat: Tensor, prediction: Scales, gates: Scales | None) -> Tensor:
         x = y_hat

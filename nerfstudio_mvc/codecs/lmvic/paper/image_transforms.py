@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nerfstudio_mvc.codecs.lmvic.paper.context import ContextTransfer, Scales
 from nerfstudio_mvc.layers.gdn import GDN
-from nerfstudio_mvc.layers.strided import conv, deconv
+from nerfstudio_mvc.layers.strided import conv, deconv, starts_grey
 
 
 class ImageEncoder(nn.Module):
@@ -40,7 +40,7 @@ class ImageDecoder(nn.Module):
         self.transfers = nn.ModuleList(ContextTransfer(width) for _ in range(3))
         self.norms = nn.ModuleList(GDN(width, inverse=True) for _ in range(3))
         self.last = deconv(width, 3)
-        nn.init.constant_(self.last.bias, 0.5)
+        starts_grey(self.last)
 
     def forward(self, y_hat: Tensor, reference: Scales, gates: Scales | None) -> tuple[Tensor, Scales]:
         x, kept = y_hat, []
