@@ -7,12 +7,12 @@ is decided in `prior`.
 from __future__ import annotations
 
 import numpy as np
-from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import ConvexHull, Delaunay, KDTree, QhullError
+from scipy.spatial import KDTree
 
 from colmap_io.camera_models import project
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.splatting.depth_map import DepthMap, grid_size, pixel_centers
+from nerfstudio_mvc.splatting.triangle_interpolation import interpolate_over_triangles
 
 NEIGHBORS = 8
 MAX_DEPTH_RATIO = 3.0  # to the median of the neighbours; a mismatched track is usually off by far more
@@ -38,10 +38,11 @@ def interpolate_sparse_depth(view: View, points: np.ndarray, *, long_side: int =
     height, width = grid_size(view, long_side)
     centers = pixel_centers((view.height, view.width), (height, width))
     nearest = inverse_depth[KDTree(positions).query(centers)[1]]
-    interpolated = _interpolate(positions, inverse_depth, centers)
+    in_cells = positions * (width / view.width, height / view.height)
+    interpolated = interpolate_over_triangles(in_cells, inverse_depth, height=height, width=width)
     valid = np.isfinite(interpolated)
-    depth = 1.0 / np.where(valid, interpolated, nearest)
-    return DepthMap(depth.astype(np.float32).reshape(height, width), valid.reshape(height, width))
+    depth = 1.0 / np.where(valid, interpolated, nearest.reshape(height, width))
+    return DepthMap(depth.astype(np.float32), valid)
 
 
 def _seen_points(view: View, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,17 +64,3 @@ def _agrees_with_neighbors(positions: np.ndarray, inverse_depth: np.ndarray) -> 
     neighbors = KDTree(positions).query(positions, NEIGHBORS + 1)[1][:, 1:]
     ratio = inverse_depth / np.median(inverse_depth[neighbors], axis=1)
     return (ratio < MAX_DEPTH_RATIO) & (ratio > 1 / MAX_DEPTH_RATIO)
-
-
-def _interpolate(positions: np.ndarray, inverse_depth: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """NaN outside the convex hull, and everywhere when the points span no triangle."""
-    values = np.full(len(at), np.nan)
-    try:
-        triangles = Delaunay(positions)
-    except (QhullError, ValueError):
-        return values
-    # Outside the hull the search for a triangle would go through all of them.
-    sides = ConvexHull(positions).equations
-    inside = (at @ sides[:, :2].T + sides[:, 2] <= 0).all(1)
-    values[inside] = LinearNDInterpolator(triangles, inverse_depth)(at[inside])
-    return values
