@@ -12,6 +12,7 @@ A codec takes 8-bit RGB. Nothing else is lost without a warning:
 * **Grey** is coded as RGB with three equal channels and written back as grey.
 * **Alpha** is carried losslessly beside the codec and put back; colours under it are coded as they are.
 * **16 bit per channel** is reduced to its upper 8 bits, **CMYK** and **palettes** become RGB: with a warning each.
+* **PNG text chunks** are not kept, with a warning.
 * **Several pictures in one file**: the first is kept, with a warning (the second picture of a phone's MPO as well).
 * 32-bit and floating-point pixels are refused: there is no right way to show them in 8 bits.
 
@@ -211,6 +212,9 @@ def _split(image: Image.Image, path: Path) -> ImagePixels:
     if file_format not in _SAVE_OPTIONS and file_format != "MPO":
         warn(f"{file_format} cannot be written; the photograph comes back with PNG content under its own name")
 
+    texts = sorted(set(getattr(image, "text", {})) - {"XML:com.adobe.xmp"})
+    if file_format == "PNG" and texts:
+        warn(f"PNG texts are not kept: {', '.join(texts)[:80]!r}")
     exif, profile = info.get("exif", b""), info.get("icc_profile") or b""
     if file_format == "TIFF":
         # Its tags say how the file is laid out; they would be wrong in another one.

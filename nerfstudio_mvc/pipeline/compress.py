@@ -239,6 +239,7 @@ def compress_capture(
             target_line = None
         else:
             target_line = _code_for_target(job, target, attachment_plan)
+        run.warn_of_others()
         run.step("packing and verifying", 0, 1)
         writer.finish(attachment_plan, image_metadata=run.metadata)
         run.step("packing and verifying", 1, 1)
@@ -263,22 +264,33 @@ class _Run:
         self.metadata: dict[int, ImageMetadata] = {}
         self.view_psnr_db: list[float] = []
         self.warnings: list[str] = []
+        self._photographs_warned_of: dict[str, set[str]] = {}
 
     def step(self, step: str, done: int, total: int) -> None:
         self.report(StepProgress(step, done, total))
 
     def warn(self, message: str) -> None:
-        # A photograph may be read more than once.
-        if message not in self.warnings:
-            self.warnings.append(message)
-            self.report(Warned(message))
+        self.warnings.append(message)
+        self.report(Warned(message))
 
     def read_pixels(self, view: View) -> np.ndarray:
         image = read_image(_image_path(view))
         self.metadata[view.view_idx] = image.metadata
         for warning in image.warnings:
-            self.warn(warning)
+            # At once for the first photograph it is true of, counted for the others; each may be read more than once.
+            photographs = self._photographs_warned_of.setdefault(
+                warning.removeprefix(f"{_image_path(view).name}: "), set()
+            )
+            if not photographs:
+                self.warn(warning)
+            photographs.add(view.name)
         return image.pixels
+
+    def warn_of_others(self) -> None:
+        """Say of how many more photographs a warning was true."""
+        for warning, photographs in self._photographs_warned_of.items():
+            if len(photographs) > 1:
+                self.warn(f"{len(photographs)} photographs in all: {warning}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image, read_size, write_image
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, ShapeError
@@ -235,3 +235,10 @@ def test_metadata_refuses_nonsense_from_a_file() -> None:
     for change in ({"mode": "XYZ"}, {"width": 0}, {"exif": "text"}, {"suffix": 3}, {"dpi": (1.0,)}, {"alpha": 7}):
         with pytest.raises(ValueError, match="image"):
             replace(good, **change)
+
+
+def test_png_texts_are_said_to_be_lost(tmp_path: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Comment", "made on a rainy day")
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png", pnginfo=texts)
+    assert "Comment" in read_image(tmp_path / "a.png").warnings[0]

@@ -240,3 +240,13 @@ def test_names_that_differ_in_case_only_need_a_place_that_can_hold_them(tmp_path
         decompress_archive(tmp_path / "a.mvc", tmp_path / "other", codec=RawCodec())
     assert not (tmp_path / "other").exists()
     decompress_archive(tmp_path / "a.mvc", tmp_path / "other", codec=RawCodec(), views=["images/a.png"])
+
+
+def test_what_is_lost_of_many_photographs_is_said_once_and_counted(capture: Path, tmp_path: Path) -> None:
+    for path in (capture / "images").iterdir():
+        Image.open(path).quantize(8).save(path)
+    report = compress_capture(capture, tmp_path / "a.mvc", codec=RawCodec(), depth="none", target_bpp=8.0)
+    about_palettes = [warning for warning in report.warnings if "palette" in warning]
+    assert len(about_palettes) == 2
+    assert about_palettes[0].startswith("frame_0000")
+    assert about_palettes[1].startswith("5 photographs in all: ")
