@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: bench-order bench-report help env env-nerfstudio demo test lint bench bench-alignment bench-prior bench-speed
+.PHONY: bench-order bench-report help env env-nerfstudio demo test lint bench bench-alignment bench-prior bench-ablations bench-speed
 VENV := .venv
 CAPTURES ?= examples/data/nerfstudio
 BIN := $(VENV)/bin
@@ -29,6 +29,9 @@ bench: env ## rate and quality of this codec on CAPTURES, beside JPEG, WebP and 
 
 bench-alignment: env ## how well neighbours predict views of CAPTURES: by homography, blocks, flow, sparse points, ours
 	@$(BIN)/python -m nerfstudio_mvc.cli.alignment --data $(CAPTURES)
+
+bench-ablations: env ## what each part of LMVIC is worth on CAPTURES, into docs/ablations.md
+	@$(BIN)/python -m nerfstudio_mvc.cli.ablations --data $(CAPTURES) --output docs/ablations.md
 
 bench-prior: env ## seconds of the depth prior of CAPTURES, and of estimating their cameras
 	@$(BIN)/python -m nerfstudio_mvc.cli.prior_timing --data $(CAPTURES)
