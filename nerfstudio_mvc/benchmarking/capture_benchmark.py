@@ -21,6 +21,7 @@ from nerfstudio_mvc.benchmarking.peers import Peer, ViewOrder
 from nerfstudio_mvc.benchmarking.rate_curve import EqualQuality, OnPhotograph, RateCurve
 from nerfstudio_mvc.benchmarking.side_by_side import CropSpec, Rendition, ViewCrops, choose_crops, coded_by
 from nerfstudio_mvc.capture.image_files import read_image
+from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS
 from nerfstudio_mvc.errors import MvcError
 from nerfstudio_mvc.pipeline.compress import DepthChoice, EffortChoice, compress_capture
 from nerfstudio_mvc.pipeline.evaluate import EvaluateReport, evaluate_archive
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CodingOptions:
-    """How archives are made and decoded; see `pipeline.compress.compress_capture`."""
+    """How archives are made and decoded, as for `pipeline.compress.compress_capture`.
+
+    `weights` go to the codecs that have some.
+    """
 
     codec: str | MultiViewCodec = "lmvic"
     group_size: int = 16
@@ -188,7 +192,7 @@ class CaptureBenchmark:
                 depth=options.depth,
                 depth_effort=options.depth_effort,
                 device=options.device,
-                weights=options.weights,
+                weights=self._weights_of(options.codec),
                 on_event=on_event,
             )
             return self._measure(
@@ -257,7 +261,7 @@ class CaptureBenchmark:
             archive,
             self.data,
             device=self._options.device,
-            weights=self._options.weights,
+            weights=self._weights_of(summary.manifest.codec),
             codec=None if isinstance(codec, str) else codec,
             on_event=on_event,
             on_pixels=lambda view, pixels: rendition.keep_crops(view, pixels, self._crop_specs),
@@ -293,6 +297,9 @@ class CaptureBenchmark:
         )
         self._results.append(result)
         return result
+
+    def _weights_of(self, codec: str | MultiViewCodec) -> Path | None:
+        return None if codec in CODECS_WITHOUT_WEIGHTS else self._options.weights
 
     def _check_views(self, archive: Path, summary: ArchiveSummary) -> None:
         names = tuple(sorted(view.name for view in summary.manifest.views))
