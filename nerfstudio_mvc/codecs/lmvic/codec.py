@@ -133,7 +133,7 @@ class LmvicCodec:
         substreams.append(Substream(IMAGE, payload))
         pixels = to_pixels(picture)
         depth = None if found.depth is None else torch.from_numpy(found.depth.depth())
-        return substreams, DecodedView(view, to_picture(pixels, self.device), depth), pixels
+        return substreams, DecodedView(view, self._kept(pixels), depth), pixels
 
     def _decode_view(
         self, view: View, strings: dict[str, bytes], references: list[DecodedView], *, quality: float
@@ -145,7 +145,11 @@ class LmvicCodec:
         reference = self._decode_reference(view, strings, depth, references)
         size = (view.height, view.width)
         pixels = to_pixels(self.images.decode(strings[IMAGE], size, reference, quality=quality))
-        return DecodedView(view, to_picture(pixels, self.device), depth), pixels
+        return DecodedView(view, self._kept(pixels), depth), pixels
+
+    def _kept(self, pixels: np.ndarray) -> torch.Tensor:
+        """A decoded picture as it waits for the views that refer to it. uint8 [1, 3, H, W]"""
+        return torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device)
 
     def _decode_reference(
         self, view: View, strings: dict[str, bytes], depth: torch.Tensor | None, references: list[DecodedView]

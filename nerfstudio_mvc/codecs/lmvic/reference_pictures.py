@@ -28,11 +28,22 @@ ALL_ON = LmvicSwitches()
 
 @dataclass(frozen=True)
 class DecodedView:
-    """What a coded view leaves for the views that refer to it: camera, picture [1, 3, H, W], z-depth [h, w] or None."""
+    """What a coded view leaves for the views that refer to it.
+
+    Attributes:
+        view: its camera.
+        stored: its picture, in 8 bits or as float32 0..1. [1, 3, H, W]
+        depth: z-depth, or None. [h, w]
+    """
 
     view: View
-    picture: Tensor
+    stored: Tensor
     depth: Tensor | None
+
+    @property
+    def picture(self) -> Tensor:
+        """float32 0..1, made when asked for: a group of large photographs is kept in 8 bits. [1, 3, H, W]"""
+        return self.stored.float() / 255 if self.stored.dtype == torch.uint8 else self.stored
 
 
 def reference_picture(
