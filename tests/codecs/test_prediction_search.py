@@ -63,12 +63,21 @@ def test_depth_switches_change_the_depth(switch):
 
 
 @pytest.mark.parametrize("alone_is_cheaper", [True, False])
-def test_a_view_is_coded_alone_where_the_trial_says_so(monkeypatch, sources, alone_is_cheaper):
-    cheap = (lambda reference: reference is None) if alone_is_cheaper else (lambda reference: reference is not None)
-    monkeypatch.setattr(prediction_search.TrialCoder, "bits", lambda self, r: 1e5 if cheap(r) else 2e5)
+def test_a_doubtful_view_is_coded_in_the_cheaper_way(monkeypatch, sources, alone_is_cheaper):
+    # The second way comes without a reference: what is counted as error decides.
+    errors = iter([0.0, 2e6, 1e6] if alone_is_cheaper else [0.0, 1e6, 2e6])
+    monkeypatch.setattr(codec_module, "error_bits", lambda *_, **__: next(errors))
     monkeypatch.setattr(prediction_search, "CLEARLY_GOOD_BITS", 100.0)
-    strings = coded_with(sources, decide_per_view=True)
-    assert ["references" in own for own in strings[1:]] == [not alone_is_cheaper] * 2
+    strings = coded_with(sources[:2], decide_per_view=True)
+    assert ("references" in strings[1]) != alone_is_cheaper
+
+
+def test_a_clearly_predicted_view_is_coded_once(monkeypatch, sources):
+    calls = []
+    monkeypatch.setattr(codec_module, "error_bits", lambda *_, **__: calls.append(1) or 0.0)
+    monkeypatch.setattr(prediction_search, "CLEARLY_GOOD_BITS", -1.0)
+    assert "references" in coded_with(sources[:2], decide_per_view=True)[1]
+    assert len(calls) == 2
 
 
 def test_darker_views_say_so(monkeypatch, sources):
@@ -103,12 +112,12 @@ def corrected(found):
 def corrected_group(monkeypatch, sources):
     """A codec whose encoder applies corrections, and what it coded."""
     codec = tiny_codec()
-    plain = codec_module.find_prediction
+    plain = codec_module.find_predictions
 
     def find(source, x, decoded, **rest):
-        found = corrected(plain(source, x, decoded, **rest))
+        found = corrected(plain(source, x, decoded, **rest)[0])
         if not found.references:
-            return found
+            return (found,)
         reference = reference_picture(
             codec.model,
             source.view,
@@ -117,9 +126,9 @@ def corrected_group(monkeypatch, sources):
             offsets=found.offsets,
             light=found.light,
         )
-        return replace(found, reference=reference)
+        return (replace(found, reference=reference),)
 
-    monkeypatch.setattr(codec_module, "find_prediction", find)
+    monkeypatch.setattr(codec_module, "find_predictions", find)
     return codec, codec.encode_group(0, sources, quality=5.0)
 
 

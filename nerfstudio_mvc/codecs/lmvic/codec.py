@@ -37,9 +37,10 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
 )
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
-from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, find_prediction
+from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, Prediction, find_predictions
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.codecs.lmvic.trial_coding import error_bits, rd_lambda_of
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
@@ -118,22 +119,34 @@ class LmvicCodec:
     def _encode_view(
         self, source: SourceView, decoded: Sequence[DecodedView], *, quality: float
     ) -> tuple[list[Substream], DecodedView, np.ndarray]:
-        view, tables, substreams = source.view, self.tables.latent, []
         x = to_picture(source.pixels, self.device)
-        found = find_prediction(source, x, decoded, images=self.images, quality=quality, switches=self.switches)
-        if found.references:
-            substreams.append(Substream(REFERENCES, bytes(found.references)))
-        if found.depth is not None:
-            substreams.append(Substream(DEPTH, encode_depth(found.depth, tables)))
-        if found.light is not None:
-            substreams.append(Substream(LIGHT, encode_light(found.light, tables)))
-        if found.offsets is not None:
-            substreams.append(Substream(FLOW, encode_flow(found.offsets, tables)))
-        payload, picture = self.images.encode(x, found.reference, quality=quality)
-        substreams.append(Substream(IMAGE, payload))
+        ways = find_predictions(source, x, decoded, images=self.images, quality=quality, switches=self.switches)
+        coded = [(way, *self._code(x, way, quality=quality)) for way in ways]
+        rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
+        way, substreams, picture = min(
+            coded,
+            key=lambda tried: (
+                8 * sum(len(string.payload) for string in tried[1]) + error_bits(x, tried[2], rd_lambda=rd_lambda)
+            ),
+        )
         pixels = to_pixels(picture)
-        depth = None if found.depth is None else torch.from_numpy(found.depth.depth())
-        return substreams, DecodedView(view, self._kept(pixels), depth), pixels
+        depth = None if way.depth is None else torch.from_numpy(way.depth.depth())
+        return substreams, DecodedView(source.view, self._kept(pixels), depth), pixels
+
+    def _code(self, x: torch.Tensor, way: Prediction, *, quality: float) -> tuple[list[Substream], torch.Tensor]:
+        """The strings of a view predicted in one way, and the picture the decoder will show."""
+        substreams, tables = [], self.tables.latent
+        if way.references:
+            substreams.append(Substream(REFERENCES, bytes(way.references)))
+        if way.depth is not None:
+            substreams.append(Substream(DEPTH, encode_depth(way.depth, tables)))
+        if way.light is not None:
+            substreams.append(Substream(LIGHT, encode_light(way.light, tables)))
+        if way.offsets is not None:
+            substreams.append(Substream(FLOW, encode_flow(way.offsets, tables)))
+        payload, picture = self.images.encode(x, way.reference, quality=quality)
+        substreams.append(Substream(IMAGE, payload))
+        return substreams, picture
 
     def _decode_view(
         self, view: View, strings: dict[str, bytes], references: list[DecodedView], *, quality: float

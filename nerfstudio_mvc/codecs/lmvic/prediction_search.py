@@ -1,8 +1,9 @@
 """Encoder side: how a view is predicted - alone or from others, with which depth and which corrections.
 
-    depth for prediction -> warped neighbours -> + change of light -> + residual flow -> or alone after all
+    depth for prediction -> warped neighbours -> + change of light -> + residual flow; or alone after all
 
-Every step is kept only where a trial (`trial_coding`) says that it pays; the decoder follows what the strings say.
+Every correction is kept only where a trial (`trial_coding`) says that it pays. Where prediction itself is in doubt the
+view is to be coded both ways. The decoder follows what the strings say.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from nerfstudio_mvc.entropy.tables import TableSet
 
 MAX_REFERENCES = 2
 MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be believed
-CLEARLY_GOOD_BITS = 0.7  # per luma sample that the reference explains: coded alone the view would certainly cost more
-SMALLEST_CHANGE = 1  # steps of gain or offset that are not worth a trial
+CLEARLY_GOOD_BITS = 0.5  # per luma sample that the reference explains: coded alone the view would certainly cost more
+SMALLEST_CHANGE = 3  # steps of gain or offset that are not worth a trial
 FLOW_BITS_PER_GREY_LEVEL = 4.0  # of a cell of 16 x 16 pixels, at quality 5
 DEPTH_BITS_PER_GREY_LEVEL = 0.8  # of a cell of the coded depth, at quality 5
 GROWTH_PER_QUALITY = 1.35
@@ -58,7 +59,7 @@ class Prediction:
     reference: Reference | None = None
 
 
-def find_prediction(
+def find_predictions(
     source: SourceView,
     x: Tensor,
     decoded: Sequence[DecodedView],
@@ -66,21 +67,27 @@ def find_prediction(
     images: ImageCoder,
     quality: float,
     switches: LmvicSwitches,
-) -> Prediction:
-    """How to predict `source`, whose picture is x [1, 3, H, W], from the views coded before it."""
+) -> tuple[Prediction, ...]:
+    """How to predict `source`, whose picture is x [1, 3, H, W], from the views coded before it.
+
+    Two ways where only coding both can tell which is cheaper; the second one is then to code it alone.
+    """
     if source.depth is None:
-        return Prediction()
+        return (Prediction(),)
     tables = images.tables.latent
     coarse = Prediction(depth=depth_for_prediction(source, (), tables=tables))
     if not decoded or not switches.predict:
-        return coarse
+        return (coarse,)
     count = MAX_REFERENCES if switches.two_references else 1
     nearest = nearest_coded(source.view, [state.view for state in decoded], count=count)
     search = _Search(source, x, [decoded[position] for position in nearest], images, quality, switches)
     found = search.plain(tuple(nearest))
     if found.reference is None:
-        return replace(coarse, depth=found.depth)
-    return search.improved(found, coarse)
+        return (replace(coarse, depth=found.depth),)
+    improved = search.improved(found)
+    # A sample cannot tell: a view coded alone pays at the seams of its tiles, one with a reference does not.
+    doubtful = switches.decide_per_view and explained_bits(x, found.reference) < CLEARLY_GOOD_BITS
+    return (improved, coarse) if doubtful else (improved,)
 
 
 class _Search:
@@ -110,8 +117,8 @@ class _Search:
         )
         return self._with_reference(Prediction(references, depth))
 
-    def improved(self, found: Prediction, alone: Prediction) -> Prediction:
-        """The best of `found`, what corrections make of it, and `alone`."""
+    def improved(self, found: Prediction) -> Prediction:
+        """The best of `found` and what corrections make of it."""
         steps = []
         if self.switches.gain_and_offset:
             steps.append(self._with_gain_and_offset)
@@ -119,7 +126,6 @@ class _Search:
             steps.append(self._with_offset_field)
         if self.switches.residual_flow and self.switches.align:
             steps.append(self._with_residual_flow)
-        doubtful = self.switches.decide_per_view and explained_bits(self.x, found.reference) < CLEARLY_GOOD_BITS
         best, least = found, None
         for step in steps:
             candidate = step(best)
@@ -128,10 +134,6 @@ class _Search:
             least = self._bits(best) if least is None else least
             if (bits := self._bits(candidate)) < least * (1 - MARGIN):
                 best, least = candidate, bits
-        if doubtful:
-            least = self._bits(best) if least is None else least
-            if self._bits(alone) < least * (1 - MARGIN):
-                return alone
         return best
 
     def _depth_bits(self) -> float:

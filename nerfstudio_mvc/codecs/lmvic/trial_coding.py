@@ -44,8 +44,8 @@ class TrialCoder:
             chosen = Reference(self._mosaic(reference.picture), self._mosaic(reference.valid))
         payload, picture = self._images.encode(self._sample, chosen, quality=self._quality)
         sampled = self._sample.shape[-2] * self._sample.shape[-1]
-        mse = float((picture - self._sample).square().mean()) * 255**2
-        return (8 * len(payload) / sampled + self._rd_lambda * mse) * self._pixels
+        error = error_bits(self._sample, picture, rd_lambda=self._rd_lambda)
+        return (8 * len(payload) + error) * self._pixels / sampled
 
     def _mosaic(self, values: Tensor) -> Tensor:
         if len(self._tiles) == 0:
@@ -72,6 +72,12 @@ def _block_variance(values: Tensor) -> Tensor:
     luma = torch.einsum("c,bchw->bhw", torch.tensor(LUMA).to(values), values)[:, None] * 255
     mean, square = (F.avg_pool2d(part, BLOCK, ceil_mode=True) for part in (luma, luma * luma))
     return (square - mean * mean).clamp_min(0)
+
+
+def error_bits(x: Tensor, picture: Tensor, *, rd_lambda: float) -> float:
+    """The error of a decoded picture as the bits that it would be worth to be without it. [1, 3, H, W] both, 0..1"""
+    mse = float((picture - x).square().mean()) * 255**2
+    return rd_lambda * mse * x.shape[-2] * x.shape[-1]
 
 
 def rd_lambda_of(rd_lambdas: tuple[float, ...], quality: float) -> float:
