@@ -9,13 +9,15 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 import nerfstudio_mvc
 from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
-from nerfstudio_mvc.errors import CaptureError, OutputError
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.errors import CaptureError, OutputError, WeightsError
 from nerfstudio_mvc.training.burst import PLAN_NAME, BurstPlan, load_checkpoint, save_checkpoint, write_plan
 from nerfstudio_mvc.training.learning_curve import CURVE_NAME
 from nerfstudio_mvc.training.tile_shards import write_shard
@@ -71,15 +73,16 @@ def pack_burst(
     Raises:
         OutputError: the folder exists, or cannot hold code, checkpoint and tiles.
         CaptureError: the arrays are too few or too small for a tile.
-        WeightsError: the checkpoint is damaged.
+        WeightsError: the checkpoint is damaged, or of another model.
     """
     if folder.exists():
         raise OutputError(f"{folder} exists already: name another folder, or remove it")
-    _copy_code(folder)
-    shutil.copy(script, folder / script.name)
     state = load_checkpoint(start) if start.is_dir() else torch.load(start, map_location="cpu", weights_only=True)
+    _check_model(state, config or LmvicConfig())
     if not start.is_dir():
         plan = replace(plan, first_step=state["step"])
+    _copy_code(folder)
+    shutil.copy(script, folder / script.name)
     save_checkpoint(state, folder / "checkpoint")
     if start.is_dir() and (start / CURVE_NAME).exists():
         shutil.copy(start / CURVE_NAME, folder / "checkpoint" / CURVE_NAME)
@@ -108,6 +111,15 @@ def pack_burst(
 def bytes_below(folder: Path) -> int:
     """Of all files in a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _check_model(state: dict[str, Any], config: LmvicConfig) -> None:
+    """Raise WeightsError where the checkpoint is of another model than this code would train."""
+    try:
+        ImageModel(config).load_state_dict(state["model"])
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"the checkpoint is of another model: start from one of this version ({reason})") from error
 
 
 def _copy_code(folder: Path) -> None:

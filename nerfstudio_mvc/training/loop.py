@@ -103,11 +103,19 @@ class Trainer:
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned, on any device; without an optimiser in it that starts afresh."""
-        self.model.load_state_dict(state["model"])
-        self.step = state["step"]
-        if "optimizer" in state:
-            self.optimizer.load_state_dict(state["optimizer"])
+        """Continue from what `state` returned, on any device; without an optimiser in it that starts afresh.
+
+        Raises:
+            WeightsError: it is of another model.
+        """
+        try:
+            self.model.load_state_dict(state["model"])
+            self.step = state["step"]
+            if "optimizer" in state:
+                self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise WeightsError(f"the checkpoint is of another model, begin a new run ({reason})") from error
 
     def start_from(self, path: Path) -> None:
         """Take the weights of a `save_weights` file and start the optimiser afresh.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -152,3 +153,6 @@ def test_a_pack_that_cannot_fit_is_refused(packed: Path, tmp_path: Path) -> None
         pack_burst(tmp_path / "b", PLAN, **common)
     with pytest.raises(OutputError, match="exists already"):
         pack_burst(packed, PLAN, **common)
+    with pytest.raises(WeightsError, match="another model"):
+        pack_burst(tmp_path / "c", PLAN, **{**common, "config": dataclasses.replace(CONFIG, hyper=CONFIG.hyper * 2)})
+    assert not (tmp_path / "c").exists()
