@@ -33,6 +33,11 @@ def tiny_weights() -> bytes:
         # References must matter: the branches that start at zero would hide a wrong one.
         for layer in (model.reference_to_g_a, model.reference_to_g_s, model.g_s_out[0]):
             layer.weight.normal_(std=0.02)
+        # As must what changes from quality to quality.
+        for table in (model.quality_to_g_a, model.quality_to_g_s):
+            table.normal_(std=0.1)
+        for table in (model.strength_g_a, model.strength_g_s, model.strength_finish):
+            table.uniform_(0.5, 1.5)
     return pack(model, plain_tables(model))
 
 

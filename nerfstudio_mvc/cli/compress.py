@@ -31,7 +31,7 @@ class Compress:
     """A nerfstudio folder, a COLMAP folder, or bare photographs, whose cameras are then estimated."""
     output: Path
     """The file to make, e.g. garden.mvc. It appears when it is complete and verified."""
-    codec: Literal["auto", "lmvic", "av1", "parahydra"] = "lmvic"
+    codec: Literal["auto", "lmvic", "av1", "parahydra"] = "auto"
     """How the photographs are coded: by a network (lmvic), as a video (av1), or as comes out smaller (auto)."""
     quality: OptionalFloat = None
     """1 (smallest file) to 8 (best photographs); 5 when neither this nor a target is given."""

@@ -111,7 +111,7 @@ def compress_capture(
     data: str | Path | Capture,
     output: str | Path,
     *,
-    codec: str | MultiViewCodec = "lmvic",
+    codec: str | MultiViewCodec = "auto",
     quality: float | None = None,
     target_bpp: float | None = None,
     target_psnr_db: float | None = None,

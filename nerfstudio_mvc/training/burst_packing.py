@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import nerfstudio_mvc
 from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
 from nerfstudio_mvc.errors import CaptureError, OutputError, WeightsError
@@ -123,7 +122,7 @@ def _check_model(state: dict[str, Any], config: LmvicConfig) -> None:
 
 
 def _copy_code(folder: Path) -> None:
-    package = Path(nerfstudio_mvc.__file__).parent
+    package = Path(__file__).parent.parent
     for path in package.rglob("*.py"):
         target = folder / "nerfstudio_mvc" / path.relative_to(package)
         target.parent.mkdir(parents=True, exist_ok=True)

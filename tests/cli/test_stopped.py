@@ -42,7 +42,8 @@ main()
 def test_stopped_run_resumes(tmp_path: Path, stop: signal.Signals, code: int) -> None:
     capture = write_nerfstudio_capture(tmp_path / "capture", views=4)
     archive = tmp_path / "a.mvc"
-    flags = ["--data", str(capture), "--output", str(archive), "--depth", "none", "--group-size", "2"]
+    flags = ["--data", str(capture), "--output", str(archive)]
+    flags += ["--codec", "lmvic", "--depth", "none", "--group-size", "2"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment

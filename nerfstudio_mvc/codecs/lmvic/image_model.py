@@ -139,6 +139,13 @@ class ImageModel(nn.Module):
         self.means = MeanNetwork(config)
         self.scales = ScaleNetwork(config)
 
+        # The corrections smooth what a coarse quantiser breaks and must leave alone what a fine one kept.
+        self.quality_to_g_a = nn.Parameter(torch.zeros(QUALITIES, quarter))
+        self.quality_to_g_s = nn.Parameter(torch.zeros(QUALITIES, quarter))
+        self.strength_g_a = nn.Parameter(torch.ones(QUALITIES, channels))
+        self.strength_g_s = nn.Parameter(torch.ones(QUALITIES, 3))
+        self.strength_finish = nn.Parameter(torch.ones(QUALITIES, 3))
+
         # One quantiser step for all channels at the start, from rd_lambda (0..1 pixels, orthonormal transform).
         first_steps = torch.tensor([math.sqrt(4e-5 / rd_lambda) for rd_lambda in config.rd_lambdas])
         self.log_gain = nn.Parameter(-torch.log(first_steps)[:, None].repeat(1, channels))
@@ -161,8 +168,8 @@ class ImageModel(nn.Module):
         """Send a warped picture through the same analysis as the view itself; H and W multiples of 16."""
         centered = reference.picture - 0.5
         features = self.reference_in(torch.cat([centered, reference.valid], 1))
-        latent = self.transform.analyse(centered) + self.g_a(self.g_a_in(centered)).float()
-        return PreparedReference(features, latent * self.gain(quality), F.avg_pool2d(reference.valid, BLOCK))
+        latent = self._latent(centered, self.g_a_in(centered), quality=quality)
+        return PreparedReference(features, latent, F.avg_pool2d(reference.valid, BLOCK))
 
     def analyse(self, x: Tensor, reference: PreparedReference | None, *, quality: Tensor) -> Tensor:
         """Picture [B, 3, H, W], 0..1, H and W multiples of 16 -> y in quantiser steps. [B, M, H/16, W/16]"""
@@ -170,8 +177,7 @@ class ImageModel(nn.Module):
         features = self.g_a_in(centered)
         if reference is not None:
             features = features + self.reference_to_g_a(reference.features)
-        y = self.transform.analyse(centered) + self.g_a(features).float()
-        return y * self.gain(quality)
+        return self._latent(centered, features, quality=quality)
 
     def hyper_analyse(self, y: Tensor) -> Tensor:
         """y -> z, unquantised. [B, N, ceil(H/64), ceil(W/64)]"""
@@ -187,8 +193,16 @@ class ImageModel(nn.Module):
         features = self.g_s_latent(y_hat) + self.g_s_picture(linear)
         if reference is not None:
             features = features + self.reference_to_g_s(reference.features)
-        picture = linear + self.g_s_out(self.g_s(features)).float()
-        return picture + self.finish(picture).float() + 0.5
+        features = features + self.at_quality(self.quality_to_g_s, quality)
+        strength = self.at_quality(self.strength_g_s, quality)
+        picture = linear + self.g_s_out(self.g_s(features)).float() * strength
+        return picture + self.finish(picture).float() * self.at_quality(self.strength_finish, quality) + 0.5
+
+    def _latent(self, centered: Tensor, features: Tensor, *, quality: Tensor) -> Tensor:
+        """Linear transform and its correction from features at 1/4, in quantiser steps. [B, M, H/16, W/16]"""
+        correction = self.g_a(features + self.at_quality(self.quality_to_g_a, quality)).float()
+        y = self.transform.analyse(centered) + correction * self.at_quality(self.strength_g_a, quality)
+        return y * self.gain(quality)
 
     # -- training ----------------------------------------------------------------------------------------------------
 

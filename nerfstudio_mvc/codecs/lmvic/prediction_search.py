@@ -36,7 +36,7 @@ MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be bel
 CLEARLY_GOOD_BITS = 0.5  # per luma sample that the reference explains: coded alone the view would certainly cost more
 SMALLEST_CHANGE = 3  # steps of gain or offset that are not worth a trial
 FLOW_BITS_PER_GREY_LEVEL = 4.0  # of a cell of 16 x 16 pixels, at quality 5
-DEPTH_BITS_PER_GREY_LEVEL = 0.8  # of a cell of the coded depth, at quality 5
+DEPTH_BITS_PER_GREY_LEVEL = 2.5  # of a cell of the coded depth, at quality 5
 GROWTH_PER_QUALITY = 1.35
 """What a grey level of difference costs the picture grows with the quality, here per point."""
 
@@ -75,19 +75,23 @@ def find_predictions(
     if source.depth is None:
         return (Prediction(),)
     tables = images.tables.latent
-    coarse = Prediction(depth=depth_for_prediction(source, (), tables=tables))
     if not decoded or not switches.predict:
-        return (coarse,)
+        return (_alone(source, tables),)
     count = MAX_REFERENCES if switches.two_references else 1
     nearest = nearest_coded(source.view, [state.view for state in decoded], count=count)
     search = _Search(source, x, [decoded[position] for position in nearest], images, quality, switches)
     found = search.plain(tuple(nearest))
     if found.reference is None:
-        return (replace(coarse, depth=found.depth),)
+        return (Prediction(depth=found.depth),)
     improved = search.improved(found)
     # A sample cannot tell: a view coded alone pays at the seams of its tiles, one with a reference does not.
     doubtful = switches.decide_per_view and explained_bits(x, found.reference) < CLEARLY_GOOD_BITS
-    return (improved, coarse) if doubtful else (improved,)
+    return (improved, _alone(source, tables)) if doubtful else (improved,)
+
+
+def _alone(source: SourceView, tables: TableSet) -> Prediction:
+    """Coded alone; the depth is for the views that refer to it."""
+    return Prediction(depth=depth_for_prediction(source, (), tables=tables))
 
 
 class _Search:

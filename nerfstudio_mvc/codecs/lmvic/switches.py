@@ -34,6 +34,6 @@ class LmvicSwitches:
     refine_depth: bool = True
     depth_follows_quality: bool = True
     decide_per_view: bool = True
-    gain_and_offset: bool = True
+    gain_and_offset: bool = False
     offset_field: bool = False
     residual_flow: bool = False
