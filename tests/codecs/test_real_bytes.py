@@ -14,7 +14,6 @@ from nerfstudio_mvc.entropy.rate import logistic_bits
 from nerfstudio_mvc.weights.store import open_codec
 
 ESCAPE_BITS = 24
-SIZE = (320, 480)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def images() -> ImageCoder:
 @pytest.fixture(scope="module")
 def photograph() -> torch.Tensor:
     with Image.open(sorted((SAMPLE / "images").iterdir())[0]) as image:
-        pixels = np.asarray(image.convert("RGB"))[200 : 200 + SIZE[0], 100 : 100 + SIZE[1]]
+        pixels = np.asarray(image.convert("RGB"))
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
@@ -63,5 +62,5 @@ def test_bytes_are_what_training_estimates_for_the_same_symbols(images, photogra
     coded = symbols.rows > 0
     estimate = logistic_bits(symbols.y, scale_of_table(symbols.rows))[coded].sum()
     estimate = float(estimate + logistic_bits(symbols.z - center_z, scale_z).sum())
-    # Tables bent towards counted symbols and shifted rows make it less than the plain likelihoods.
-    assert 8 * len(payload) < 1.01 * estimate
+    # Counted tables and shifted rows are worth a little, saying the shifts costs a little; of a whole photograph.
+    assert abs(8 * len(payload) - estimate) < 0.01 * estimate
