@@ -75,7 +75,6 @@ def compress_with_smaller_codec(
     *,
     quality: float | None,
     device: str,
-    weights: Path | None,
     resume: bool,
     force: bool,
     on_event: OnEvent | None,
@@ -91,7 +90,7 @@ def compress_with_smaller_codec(
     start_s = time.monotonic()
     report_event = on_event or ignore_event
     device = resolve_device(device)
-    learned = open_codec(LEARNED, device=device, weights=weights)
+    learned = open_codec(LEARNED, device=device)
     shared = {**options, "device": device, "resume": resume, "on_event": report_event}
     video = Av1Codec()
     try:

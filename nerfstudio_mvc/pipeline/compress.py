@@ -26,7 +26,7 @@ from nerfstudio_mvc.capture.view_order import Order, order_views
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec, SourceView, wants_depth
 from nerfstudio_mvc.errors import MvcError, OutputError
-from nerfstudio_mvc.pipeline.codec_choice import CodecChoice, compress_with_smaller_codec
+from nerfstudio_mvc.pipeline.codec_choice import LEARNED, CodecChoice, compress_with_smaller_codec
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.progress import (
     GroupReused,
@@ -135,7 +135,7 @@ def compress_capture(
             or what `load_capture` made of one.
         output: the file to make; it appears only when it is complete and verified.
         codec: name from `codecs.catalog`, or a codec of your own; "auto" codes with LMVIC and, at the same PSNR, with
-            AV1, and keeps the smaller archive.
+            AV1, and keeps the smaller archive; with `weights` it is LMVIC.
         quality: 1 (smallest) to 8 (best); `DEFAULT_QUALITY` when neither this nor a target is given.
         target_bpp, target_psnr_db, target_size_bytes: find the quality for this rate (everything but the attached files
             counted), this mean PSNR of the views, or this size of the whole file; within about 2 %, 0.1 dB, and at most
@@ -167,6 +167,8 @@ def compress_capture(
     if output.exists() and not force:
         # Found out again by the writer; here it saves estimating cameras first.
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
+    if codec == "auto" and weights is not None:
+        codec = LEARNED  # who brings weights wants to see what they do
     if codec == "auto":
         return compress_with_smaller_codec(
             compress_capture,
@@ -185,7 +187,6 @@ def compress_capture(
             device=device,
             resume=resume,
             force=force,
-            weights=weights,
             on_event=on_event,
         )
     run = _Run(on_event or ignore_event)

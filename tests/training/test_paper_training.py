@@ -110,7 +110,7 @@ def test_trains_exports_and_codes_a_capture(tmp_path: Path, monkeypatch) -> None
     report = paper_run.train_paper(data, tmp_path / "run", RECIPE, config=CONFIG, ablation="no-mask")
     again = paper_run.train_paper(data, tmp_path / "run", RECIPE, config=CONFIG, ablation="no-mask")
     assert again.steps >= report.steps
-    compress_capture(capture, tmp_path / "a.mvc", codec="lmvic", weights=again.weights, depth="none", quality=8)
+    compress_capture(capture, tmp_path / "a.mvc", weights=again.weights, depth="none", quality=8)
     restored = decompress_archive(tmp_path / "a.mvc", tmp_path / "out", weights=again.weights)
     assert len(restored.views) == 3
     assert not restored.differing_views
