@@ -15,28 +15,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from PIL import Image, features
 
+from nerfstudio_mvc.benchmarking.peer_names import PeerName
 from nerfstudio_mvc.benchmarking.video_peers import VideoEffort, video_peers
 from nerfstudio_mvc.errors import MvcError
 
-PeerName = Literal[
-    "jpeg",
-    "webp",
-    "avif",
-    "avif-perceptual",
-    "jxl",
-    "hevc",
-    "hevc-file",
-    "hevc-intra",
-    "av1",
-    "av1-file",
-    "av1-intra",
-    "svt",
-    "svt-file",
-    "svt-intra",
-    "vvc",
-    "vvc-file",
-    "vvc-intra",
-]
 AVIF_SPEED = 4
 
 ViewOrder = Literal["file", "coding"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nerfstudio_mvc.benchmarking.peer_names import PeerName
 from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
 from nerfstudio_mvc.cli.flags import DepthChoice, DeviceChoice, EffortChoice, OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
@@ -34,28 +35,7 @@ class Eval:
     """Finished archives of the one capture; without them archives are made in a temporary folder."""
     qualities: tuple[float, ...] = ()
     """Qualities to make archives at, 1 to 8; 3 5 7 when neither these nor archives are given."""
-    peers: tuple[
-        Literal[
-            "jpeg",
-            "webp",
-            "avif",
-            "avif-perceptual",
-            "jxl",
-            "hevc",
-            "hevc-file",
-            "hevc-intra",
-            "av1",
-            "av1-file",
-            "av1-intra",
-            "svt",
-            "svt-file",
-            "svt-intra",
-            "vvc",
-            "vvc-file",
-            "vvc-intra",
-        ],
-        ...,
-    ] = ("jpeg", "webp", "avif")
+    peers: tuple[PeerName, ...] = ("jpeg", "webp", "avif")
     """Codecs to compare with; give the flag alone for none. Video encoders (hevc: x265, av1: libaom, svt: SVT-AV1,
     vvc: vvenc) code all photographs as one sequence in our order; -file: by file name; -intra: key frames only."""
     avif_speed: int = 4

@@ -23,16 +23,16 @@ from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
 from nerfstudio_mvc.errors import CaptureError, WeightsError
 from nerfstudio_mvc.splatting.prior import estimate_depth
-from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
+from nerfstudio_mvc.training.learning_curve import Progress
 from nerfstudio_mvc.training.objective import PEAK_SQUARED, random_quality
 from nerfstudio_mvc.training.paper_objective import Distortion, sequence_loss
 from nerfstudio_mvc.training.pictures import Pictures
 from nerfstudio_mvc.training.run import (
-    CHECKPOINT_NAME,
     FLOAT_WEIGHTS_NAME,
     WEIGHTS_NAME,
     TrainingData,
     TrainReport,
+    run_with_curve,
 )
 from nerfstudio_mvc.training.view_sequences import ViewSequences
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
@@ -204,21 +204,9 @@ def train_paper(
         )
     torch.manual_seed(recipe.seed)
     trainer = PaperTrainer(PaperModel(ablated(config or PaperConfig(), ablation)), sequences, recipe, device=device)
-    checkpoint = output_dir / CHECKPOINT_NAME
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-    elif start_from is not None:
-        trainer.start_from(start_from)
-    curve: list[Progress] = []
-    with CurveFile(output_dir / CURVE_NAME) as curve_file:
-
-        def report(progress: Progress) -> None:
-            curve.append(progress)
-            curve_file.add(progress)
-            if on_progress is not None:
-                on_progress(progress)
-
-        trainer.run(checkpoint, on_progress=report, on_tick=on_tick)
+    checkpoint, last = run_with_curve(
+        trainer, output_dir, start_from=start_from, on_progress=on_progress, on_tick=on_tick
+    )
     model = trainer.model.eval().cpu()
     save_safetensors(
         {name: value.detach().half().contiguous() for name, value in model.state_dict().items()},
@@ -226,7 +214,7 @@ def train_paper(
     )
     weights = output_dir / WEIGHTS_NAME
     weights.write_bytes(export_paper(model))
-    return TrainReport(trainer.step, checkpoint, weights, weights.stat().st_size, curve[-1] if curve else None)
+    return TrainReport(trainer.step, checkpoint, weights, weights.stat().st_size, last)
 
 
 def export_paper(model: PaperModel) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -51,6 +52,22 @@ class TrainReport:
     last: Progress | None
 
 
+class Resumable(Protocol):
+    """What both presets' trainers can do."""
+
+    def load(self, path: Path) -> None: ...
+
+    def start_from(self, path: Path) -> None: ...
+
+    def run(
+        self,
+        checkpoint: Path,
+        *,
+        on_progress: Callable[[Progress], None],
+        on_tick: Callable[[int, float], None] | None = None,
+    ) -> None: ...
+
+
 def train(
     data: TrainingData,
     output_dir: Path,
@@ -91,21 +108,9 @@ def train(
     warped = WarpedViews(warped_paths) if warped_paths else None
     torch.manual_seed(recipe.seed)
     trainer = Trainer(ImageModel(config or LmvicConfig()), pictures, warped, recipe)
-    checkpoint = output_dir / CHECKPOINT_NAME
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-    elif start_from is not None:
-        trainer.start_from(start_from)
-    curve: list[Progress] = []
-    with CurveFile(output_dir / CURVE_NAME) as curve_file:
-
-        def report(progress: Progress) -> None:
-            curve.append(progress)
-            curve_file.add(progress)
-            if on_progress is not None:
-                on_progress(progress)
-
-        trainer.run(checkpoint, on_progress=report, on_tick=on_tick)
+    checkpoint, last = run_with_curve(
+        trainer, output_dir, start_from=start_from, on_progress=on_progress, on_tick=on_tick
+    )
     on_step("counting symbols for the tables", 0, 1)
     trainer.model.eval()
     trainer.save_weights(output_dir / FLOAT_WEIGHTS_NAME)
@@ -113,7 +118,35 @@ def train(
     on_step("counting symbols for the tables", 1, 1)
     weights = output_dir / WEIGHTS_NAME
     weights.write_bytes(content)
-    return TrainReport(trainer.step, checkpoint, weights, len(content), curve[-1] if curve else None)
+    return TrainReport(trainer.step, checkpoint, weights, len(content), last)
+
+
+def run_with_curve(
+    trainer: Resumable,
+    output_dir: Path,
+    *,
+    start_from: Path | None,
+    on_progress: Callable[[Progress], None] | None,
+    on_tick: Callable[[int, float], None] | None,
+) -> tuple[Path, Progress | None]:
+    """Train from the folder's checkpoint, or else `start_from`; the checkpoint and the curve's last line."""
+    checkpoint = output_dir / CHECKPOINT_NAME
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    elif start_from is not None:
+        trainer.start_from(start_from)
+    last: Progress | None = None
+    with CurveFile(output_dir / CURVE_NAME) as curve_file:
+
+        def report(progress: Progress) -> None:
+            nonlocal last
+            last = progress
+            curve_file.add(progress)
+            if on_progress is not None:
+                on_progress(progress)
+
+        trainer.run(checkpoint, on_progress=report, on_tick=on_tick)
+    return checkpoint, last
 
 
 def _photographs(data: TrainingData, crop_px: int) -> list[Path]:
