@@ -58,6 +58,7 @@ def _variants() -> dict[str, Variant]:
         "prior depth": flipped("refine_depth"),
     }
     for name, meaning in (
+        ("between", "coding of views between others last"),
         ("depth_follows_quality", "depth bits by quality"),
         ("decide_per_view", "decision per view"),
         ("gain_and_offset", "gain and offset"),

@@ -7,7 +7,9 @@ import pytest
 import torch
 from tiny_lmvic import plane_views, tiny_codec
 
+from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
@@ -48,12 +50,26 @@ def test_decoder_shows_what_the_encoder_predicted_from(codec, sources, encoded):
         assert np.array_equal(pixels, encoded.reconstructions[view_idx])
 
 
-def test_views_after_the_first_are_predicted_from_two_references(encoded):
-    names = [{s.name: s.payload for s in view.substreams} for view in encoded.coded.views]
-    assert "references" not in names[0]
-    assert names[1]["references"] == bytes([0])
-    assert names[2]["references"] == bytes([1, 0])
-    assert names[3]["references"] == bytes([2, 1])
+def references(encoded) -> list[list[int]]:
+    return [
+        [position for s in view.substreams if s.name == "references" for position in s.payload]
+        for view in encoded.coded.views
+    ]
+
+
+def test_views_are_predicted_from_both_sides_or_from_those_before(codec, sources, encoded):
+    assert [view.view_idx for view in encoded.coded.views] == [0, 1, 2, 3]
+    # 0, 2, then 1 between them, then 3.
+    assert [set(found) for found in references(encoded)] == [set(), {0, 2}, {0}, {1, 2}]
+    chain = LmvicCodec(codec.model, codec.tables, fingerprint="", switches=LmvicSwitches(between=False))
+    assert references(chain.encode_group(0, sources, quality=5.0)) == [[], [0], [1, 0], [2, 1]]
+
+
+def test_views_that_need_each_other_are_an_archive_error(codec, sources, encoded):
+    circle = with_payload(encoded.coded, 2, "references", bytes([1]))
+    for wanted in (None, [1], [3]):
+        with pytest.raises(ArchiveError, match="needs it"):
+            codec.decode_group(circle, cameras(sources), quality=5.0, wanted=wanted)
 
 
 def test_views_without_depth_are_coded_alone(codec, sources):
@@ -67,11 +83,11 @@ def test_views_without_depth_are_coded_alone(codec, sources):
 def test_wanted_views_alone_decode_to_the_same_pixels(codec, sources, encoded):
     seen = []
     decoded = codec.decode_group(
-        encoded.coded, cameras(sources), quality=5.0, wanted={1}, on_view=lambda idx, _: seen.append(idx)
+        encoded.coded, cameras(sources), quality=5.0, wanted={2}, on_view=lambda idx, _: seen.append(idx)
     )
-    assert list(decoded) == [1]
-    assert seen == [0, 1]
-    assert np.array_equal(decoded[1], encoded.reconstructions[1])
+    assert list(decoded) == [2]
+    assert seen == [0, 2]
+    assert np.array_equal(decoded[2], encoded.reconstructions[2])
 
 
 def test_symbols_are_the_same_on_one_and_two_threads(codec, sources, encoded):

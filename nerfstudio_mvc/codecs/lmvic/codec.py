@@ -1,16 +1,16 @@
-"""LMVIC as a `MultiViewCodec`: walks the coding order, each view predicted by its nearest coded neighbours.
+"""LMVIC as a `MultiViewCodec`: each view predicted by its nearest coded neighbours.
 
     first view of a group, and where prediction does not pay   (depth,) image alone
     every other view                                           references, depth, corrections, image given the reference
 
-How a view is predicted is `prediction_search`'s decision. Encoder and decoder share `reference_pictures`; both see only
-what the strings hold. Pictures that serve as references
-are the 8-bit ones, so that a rounding difference between two machines does not grow along the chain.
+In which order is `group_order`'s decision, how a view is predicted `prediction_search`'s. Encoder and decoder share
+`reference_pictures`; both see only what the strings hold. Pictures that serve as references are the 8-bit ones, so that
+a rounding difference between two machines does not grow along the chain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -26,14 +26,14 @@ from nerfstudio_mvc.codecs.lmvic.correction_strings import (
     encode_light,
 )
 from nerfstudio_mvc.codecs.lmvic.depth_coding import coded_grid, decode_depth, encode_depth
+from nerfstudio_mvc.codecs.lmvic.group_order import order_within_group
 from nerfstudio_mvc.codecs.lmvic.group_strings import (
     DEPTH,
     IMAGE,
     REFERENCES,
     check_group_size,
     check_pixels,
-    needed_positions,
-    read_references,
+    decoding_order,
 )
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
@@ -78,16 +78,21 @@ class LmvicCodec:
             ShapeError: more than 256 views, or pixels that are not uint8 [height, width, 3] of their view.
         """
         check_group_size(len(views))
-        coded, decoded, reconstructions = [], [], {}
         for source in views:
             check_pixels(source)
-            substreams, state, pixels = self._encode_view(source, decoded, quality=quality)
-            coded.append(CodedView(source.view.view_idx, tuple(substreams)))
-            decoded.append(state)
+        decoded: dict[int, DecodedView] = {}
+        coded, reconstructions = {}, {}
+        order = order_within_group([source.view for source in views]) if self.switches.between else range(len(views))
+        for position in order:
+            source = views[position]
+            substreams, decoded[position], pixels = self._encode_view(source, decoded, quality=quality)
+            coded[position] = CodedView(source.view.view_idx, tuple(substreams))
             reconstructions[source.view.view_idx] = pixels
             if on_view is not None:
-                on_view(source.view.view_idx, coded[-1].payload_bytes)
-        return EncodedGroup(CodedGroup(group_idx, tuple(coded)), reconstructions)
+                on_view(source.view.view_idx, coded[position].payload_bytes)
+        return EncodedGroup(
+            CodedGroup(group_idx, tuple(coded[position] for position in range(len(views)))), reconstructions
+        )
 
     @torch.no_grad()
     @without_denormals
@@ -102,14 +107,13 @@ class LmvicCodec:
     ) -> dict[int, np.ndarray]:
         """See `MultiViewCodec`; only the wanted views and those they refer to are decoded."""
         strings = [{substream.name: substream.payload for substream in view.substreams} for view in coded.views]
-        needed = needed_positions(strings, coded, wanted, most=MAX_REFERENCES)
         decoded: dict[int, DecodedView] = {}
         pixels = {}
-        for position, (view, own) in enumerate(zip(views, strings, strict=True)):
-            if position not in needed:
-                continue
-            references = [decoded[reference] for reference in read_references(own, position, most=MAX_REFERENCES)]
-            decoded[position], shown = self._decode_view(view, own, references, quality=quality)
+        for position, references in decoding_order(strings, coded, wanted, most=MAX_REFERENCES).items():
+            view = views[position]
+            decoded[position], shown = self._decode_view(
+                view, strings[position], [decoded[reference] for reference in references], quality=quality
+            )
             if wanted is None or view.view_idx in wanted:
                 pixels[view.view_idx] = shown
             if on_view is not None:
@@ -117,7 +121,7 @@ class LmvicCodec:
         return pixels
 
     def _encode_view(
-        self, source: SourceView, decoded: Sequence[DecodedView], *, quality: float
+        self, source: SourceView, decoded: Mapping[int, DecodedView], *, quality: float
     ) -> tuple[list[Substream], DecodedView, np.ndarray]:
         x = to_picture(source.pixels, self.device)
         ways = find_predictions(source, x, decoded, images=self.images, quality=quality, switches=self.switches)

@@ -49,6 +49,11 @@ def scale_of_table(table_idx: Tensor) -> Tensor:
     return SMALLEST_SCALE * torch.exp(table_idx * LOG_SCALE_STEP)
 
 
+def table_scales() -> list[float]:
+    """`scale_of_table` of every row."""
+    return [SMALLEST_SCALE * math.exp(row * LOG_SCALE_STEP) for row in range(TABLES)]
+
+
 class ScaleNetwork(nn.Module):
     """Integers in, integers out: z symbols and magnitudes of the symbols already coded -> table row of every symbol."""
 

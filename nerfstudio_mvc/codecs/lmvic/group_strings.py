@@ -33,32 +33,45 @@ def check_pixels(source: SourceView) -> None:
         )
 
 
-def read_references(strings: dict[str, bytes], position: int, *, most: int) -> list[int]:
+def read_references(strings: dict[str, bytes], position: int, *, views: int, most: int) -> list[int]:
     """Positions in the group of the views, `most` at most, that predict the one at `position`, nearest first.
 
     Raises:
-        ArchiveError: there is no image string, too many references, or one to a view coded later.
+        ArchiveError: there is no image string, too many references, or one to itself or outside a group of `views`.
     """
     if IMAGE not in strings:
         raise ArchiveError(f"view {position} of a group has no image string: the archive is damaged")
     references = list(strings.get(REFERENCES, b""))
-    if len(references) > most or any(reference >= position for reference in references):
-        raise ArchiveError(f"view {position} of a group refers to views that are not coded before it: damaged")
+    if len(references) > most or any(reference >= views or reference == position for reference in references):
+        raise ArchiveError(f"view {position} of a group refers to views that it cannot refer to: damaged")
     return references
 
 
-def needed_positions(
+def decoding_order(
     strings: list[dict[str, bytes]], coded: CodedGroup, wanted: Collection[int] | None, *, most: int
-) -> set[int]:
-    """Positions of the wanted views (all when None) and of everything they refer to, directly or not.
+) -> dict[int, list[int]]:
+    """Positions of the wanted views (all when None) and of all they refer to, references first, and their references.
 
     Raises:
-        ArchiveError: as in `read_references`.
+        ArchiveError: as in `read_references`; views that refer to each other in a circle.
     """
-    if wanted is None:
-        return set(range(len(strings)))
-    needed = {position for position, view in enumerate(coded.views) if view.view_idx in wanted}
-    for position in range(len(strings) - 1, -1, -1):
-        if position in needed:
-            needed.update(read_references(strings[position], position, most=most))
-    return needed
+    order: dict[int, list[int]] = {}
+    waiting = [position for position, view in enumerate(coded.views) if wanted is None or view.view_idx in wanted]
+    waiting.reverse()
+    under_way: set[int] = set()
+    while waiting:
+        position = waiting[-1]
+        if position in order:
+            waiting.pop()
+            continue
+        references = read_references(strings[position], position, views=len(strings), most=most)
+        missing = [reference for reference in references if reference not in order]
+        if not missing:
+            order[waiting.pop()] = references
+            under_way.discard(position)
+            continue
+        under_way.add(position)
+        if under_way.intersection(missing):
+            raise ArchiveError(f"view {position} of a group refers to a view that needs it: the archive is damaged")
+        waiting += missing
+    return order

@@ -28,6 +28,7 @@ from nerfstudio_mvc.codecs.lmvic.row_shifts import (
 )
 from nerfstudio_mvc.entropy.partitions import STEPS
 from nerfstudio_mvc.entropy.range_coder import ESCAPE_LIMIT, SymbolDecoder, SymbolEncoder
+from nerfstudio_mvc.entropy.rate_aware_rounding import rate_aware_symbols
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.layers.block_transform import BLOCK
 
@@ -123,10 +124,10 @@ class ImageCoder:
         all_rows, all_symbols = [], []
         for step in range(STEPS):
             rows, mean = scales.rows(step), means.means(step)
-            symbols = self.cells.take(y, step)
-            for residual, row, expected in zip(symbols, rows, mean, strict=True):
-                # Row 0 is never coded: the decoder takes such a symbol for zero, so it must be zero here.
-                residual.sub_(expected).add_(0.5).floor_().clamp_(-ESCAPE_LIMIT, ESCAPE_LIMIT).mul_(row > 0)
+            symbols = [
+                rate_aware_symbols(own.sub_(expected), row, self.model.step_costs).clamp_(-ESCAPE_LIMIT, ESCAPE_LIMIT)
+                for own, row, expected in zip(self.cells.take(y, step), rows, mean, strict=True)
+            ]
             y_hat = [symbol + expected for symbol, expected in zip(symbols, mean, strict=True)]
             self.cells.put(y, step, y_hat)
             if step + 1 < STEPS:

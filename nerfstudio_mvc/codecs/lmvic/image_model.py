@@ -18,9 +18,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, MeanNetwork, ScaleNetwork, scale_of_table
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
+    HYPER_LIMIT,
+    MeanNetwork,
+    ScaleNetwork,
+    scale_of_table,
+    table_scales,
+)
 from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
 from nerfstudio_mvc.entropy.rate import rounded_bits
+from nerfstudio_mvc.entropy.rate_aware_rounding import rate_aware_symbols, step_costs
 from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
 from nerfstudio_mvc.layers.blocks import DepthwiseBlock, double_size, half_size, starts_at_zero
 from nerfstudio_mvc.layers.rounding import round_half_up
@@ -54,6 +61,16 @@ class TrainingOutput:
     x_hat: Tensor
     bits_y: Tensor
     bits_z: Tensor
+
+
+@dataclass(frozen=True)
+class QuantisedLatent:
+    """Integer symbols, y - mean before rounding, y_hat and table rows, with gradients. [B, M, h, w] each"""
+
+    symbols: Tensor
+    residual: Tensor
+    y_hat: Tensor
+    rows: Tensor
 
 
 class ReferenceBlend(nn.Module):
@@ -151,6 +168,7 @@ class ImageModel(nn.Module):
         self.log_gain = nn.Parameter(-torch.log(first_steps)[:, None].repeat(1, channels))
         self.log_inverse_gain = nn.Parameter(torch.log(first_steps)[:, None].repeat(1, channels))
         self.register_buffer("cells", step_cells(channels), persistent=False)
+        self.register_buffer("step_costs", step_costs(table_scales()), persistent=False)
 
     # -- shared by training, encoder and decoder ---------------------------------------------------------------------
 
@@ -218,46 +236,36 @@ class ImageModel(nn.Module):
         z_center = self.at_quality(self.z_center, quality)
         bits_z = rounded_bits(z - z_center, z_symbols - z_center, z_scale, noise=noise).sum()
 
-        symbols, residual, y_hat = self._quantise(y, z_symbols, prepared, quality=quality)
-        rows = self._all_rows(symbols.detach(), z_symbols, quality=quality)
-        bits_y = rounded_bits(residual, symbols, scale_of_table(rows), noise=noise).sum()
-        return TrainingOutput(self.synthesise(y_hat, prepared, quality=quality), bits_y, bits_z)
+        coded = self.quantise(y, z_symbols, prepared, quality=quality)
+        bits_y = rounded_bits(coded.residual, coded.symbols, scale_of_table(coded.rows), noise=noise).sum()
+        return TrainingOutput(self.synthesise(coded.y_hat, prepared, quality=quality), bits_y, bits_z)
 
-    def _quantise(
+    def quantise(
         self, y: Tensor, z_symbols: Tensor, reference: PreparedReference | None, *, quality: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Walk the four steps: integer symbols, unrounded residual y - mean, and y_hat, each [B, M, H, W]."""
+    ) -> QuantisedLatent:
+        """Walk the four steps."""
         pair = None if reference is None else reference.for_entropy
         size = (y.shape[-2], y.shape[-1])
         features = self.means.view_features(z_symbols, quality=quality, size=size, reference=pair)
-        y_hat, symbols, residual = torch.zeros_like(y), torch.zeros_like(y), torch.zeros_like(y)
+        hyper = self.scales.hyper_features(z_symbols, quality_point=nearest_quality(quality))
+        hyper, base = hyper[..., : size[0], : size[1]], self.scales.base_accumulator(quality_weights(quality))
+        y_hat, symbols, residual, rows = (torch.zeros_like(y) for _ in range(4))
         known = torch.zeros_like(y[:1])
         for step in range(STEPS):
             now = tile_cells(self.cells[step], *size).to(y.dtype)[None]
+            step_rows = self.scales.table_rows(hyper, self.scales.context_features(symbols.detach().abs(), step), base)
+            rows = rows + step_rows * now
             mean = self.means.step_means(features, y_hat, known, step, pair)
             step_residual = (y - mean) * now
-            step_symbols = round_half_up(step_residual)
+            with torch.no_grad():
+                rounded = rate_aware_symbols(step_residual, step_rows, self.step_costs)
+            # The gradient passes straight through.
+            step_symbols = step_residual + (rounded - step_residual).detach()
             symbols = symbols + step_symbols
             residual = residual + step_residual
             y_hat = y_hat + (step_symbols + mean * now)
             known = known + now
-        return symbols, residual, y_hat
-
-    def _all_rows(self, symbols: Tensor, z_symbols: Tensor, *, quality: Tensor) -> Tensor:
-        """Table rows of all symbols, the four steps side by side in the batch. [B, M, H, W]"""
-        batch, _, height, width = symbols.shape
-        hyper = self.scales.hyper_features(z_symbols, quality_point=nearest_quality(quality))[..., :height, :width]
-        magnitudes = symbols.abs()
-        known = torch.zeros_like(symbols[:1])
-        steps = []
-        for step in range(STEPS):
-            steps.append(self.scales.context_features(magnitudes * known, step))
-            known = known + tile_cells(self.cells[step], height, width).to(symbols.dtype)[None]
-        base = self.scales.base_accumulator(quality_weights(quality))
-        rows = self.scales.table_rows(hyper.repeat(STEPS, 1, 1, 1), torch.cat(steps), base)
-        rows = rows.reshape(STEPS, batch, *rows.shape[1:])
-        cells = tile_cells(self.cells, height, width).to(rows.dtype)[:, None]
-        return (rows * cells).sum(0)
+        return QuantisedLatent(symbols, residual, y_hat, rows)
 
 
 def quality_weights(quality: Tensor) -> Tensor:

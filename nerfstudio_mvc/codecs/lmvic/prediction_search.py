@@ -8,7 +8,7 @@ view is to be coded both ways. The decoder follows what the strings say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,7 +62,7 @@ class Prediction:
 def find_predictions(
     source: SourceView,
     x: Tensor,
-    decoded: Sequence[DecodedView],
+    decoded: Mapping[int, DecodedView],
     *,
     images: ImageCoder,
     quality: float,
@@ -70,7 +70,8 @@ def find_predictions(
 ) -> tuple[Prediction, ...]:
     """How to predict `source`, whose picture is x [1, 3, H, W], from the views coded before it.
 
-    Two ways where only coding both can tell which is cheaper; the second one is then to code it alone.
+    `decoded` are those views by their positions in the group, in the order in which they were coded. Two ways where
+    only coding both can tell which is cheaper; the second one is then to code it alone.
     """
     if source.depth is None:
         return (Prediction(),)
@@ -78,7 +79,10 @@ def find_predictions(
     if not decoded or not switches.predict:
         return (_alone(source, tables),)
     count = MAX_REFERENCES if switches.two_references else 1
-    nearest = nearest_coded(source.view, [state.view for state in decoded], count=count)
+    positions = list(decoded)
+    nearest = [
+        positions[rank] for rank in nearest_coded(source.view, [state.view for state in decoded.values()], count=count)
+    ]
     search = _Search(source, x, [decoded[position] for position in nearest], images, quality, switches)
     found = search.plain(tuple(nearest))
     if found.reference is None:

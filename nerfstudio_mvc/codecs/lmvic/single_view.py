@@ -126,13 +126,12 @@ class SingleViewCodec(nn.Module):
         y = model.analyse(x, prepared, quality=quality)
         z = model.hyper_analyse(y)
         z_symbols = round_half_up(z).clamp(-HYPER_LIMIT, HYPER_LIMIT)
-        symbols, residual, y_hat = model._quantise(y, z_symbols, prepared, quality=quality)
-        rows = model._all_rows(symbols.detach(), z_symbols, quality=quality)
+        coded = model.quantise(y, z_symbols, prepared, quality=quality)
         center, scale = self._hyper_logistic(quality)
-        bits_y = rounded_bits(residual, symbols, scale_of_table(rows))
+        bits_y = rounded_bits(coded.residual, coded.symbols, scale_of_table(coded.rows))
         bits_z = rounded_bits(z - center, z_symbols - center, scale)
         return {
-            "x_hat": model.synthesise(y_hat, prepared, quality=quality),
+            "x_hat": model.synthesise(coded.y_hat, prepared, quality=quality),
             "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)},
         }
 

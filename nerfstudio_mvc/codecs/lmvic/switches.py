@@ -19,6 +19,7 @@ class LmvicSwitches:
         mask: the network is told where a warped reference shows nothing; off tells it that it is valid everywhere
             (both sides).
         two_references: two neighbours where there are two.
+        between: a view that lies between two others is coded after both.
         refine_depth: the coded depth is the one that predicts best, not the prior.
         depth_follows_quality: depth takes fewer bits where the picture takes fewer.
         decide_per_view: a view that predicts badly is coded alone.
@@ -31,6 +32,7 @@ class LmvicSwitches:
     align: bool = True
     mask: bool = True
     two_references: bool = True
+    between: bool = True
     refine_depth: bool = True
     depth_follows_quality: bool = True
     decide_per_view: bool = True

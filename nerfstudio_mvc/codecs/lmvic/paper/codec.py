@@ -23,8 +23,7 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
     REFERENCES,
     check_group_size,
     check_pixels,
-    needed_positions,
-    read_references,
+    decoding_order,
 )
 from nerfstudio_mvc.codecs.lmvic.paper.depth_scale import depth_unit, is_depth_unit, on_grid
 from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import PaperTables
@@ -86,13 +85,11 @@ class PaperCodec:
     ) -> dict[int, np.ndarray]:
         """See `MultiViewCodec`; only the wanted views and those they hang on are decoded."""
         strings = [{substream.name: substream.payload for substream in view.substreams} for view in coded.views]
-        needed = needed_positions(strings, coded, wanted, most=1)
+        needed = decoding_order(strings, coded, wanted, most=1)
         pixels = {}
         last: ViewState | None = None
-        for position, (view, own) in enumerate(zip(views, strings, strict=True)):
-            if position not in needed:
-                continue
-            references = read_references(own, position, most=1)
+        for position, references in sorted(needed.items()):
+            view, own = views[position], strings[position]
             if references and references != [position - 1]:
                 raise ArchiveError(f'view {view.view_idx} "{view.name}": refers to another view than the last: damaged')
             state = last = self._decode_view(view, own, last if references else None, quality=quality)
