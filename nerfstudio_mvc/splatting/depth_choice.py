@@ -12,7 +12,7 @@ import numpy as np
 from numba import float32 as f4
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from nerfstudio_mvc.splatting.compiling import kernel
+from nerfstudio_mvc.compiling import kernel
 from nerfstudio_mvc.splatting.fitting import TrainingView
 from nerfstudio_mvc.splatting.median_depth import PinholeDepth
 from nerfstudio_mvc.splatting.projection import PinholeCamera

@@ -14,7 +14,7 @@ import numpy as np
 from numba import float32 as f4
 from scipy.spatial import KDTree
 
-from nerfstudio_mvc.splatting.compiling import kernel
+from nerfstudio_mvc.compiling import kernel
 from nerfstudio_mvc.splatting.gaussians import SH_BAND_0, Gaussians, rotation_matrices
 from nerfstudio_mvc.splatting.photometric_loss import PhotometricLoss
 from nerfstudio_mvc.splatting.projection import PinholeCamera

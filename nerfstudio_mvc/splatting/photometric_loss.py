@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import float32 as f4
 
-from nerfstudio_mvc.splatting.compiling import kernel, loop
+from nerfstudio_mvc.compiling import kernel, loop
 from nerfstudio_mvc.splatting.workers import PARTS, Workers
 
 SSIM_WEIGHT = 0.2

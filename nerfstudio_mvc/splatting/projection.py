@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import float32 as f4
 
-from nerfstudio_mvc.splatting.compiling import inlined, kernel
+from nerfstudio_mvc.compiling import inlined, kernel
 from nerfstudio_mvc.splatting.gaussians import SH_BAND_0, SH_BAND_1, Gaussians
 from nerfstudio_mvc.splatting.workers import PARTS, Workers
 

@@ -17,7 +17,7 @@ import numpy as np
 from numba import float32 as f4
 from numba import int32 as i4
 
-from nerfstudio_mvc.splatting.compiling import inlined, kernel, loop
+from nerfstudio_mvc.compiling import inlined, kernel, loop
 from nerfstudio_mvc.splatting.gaussians import Gaussians
 from nerfstudio_mvc.splatting.projection import (
     ABS_X,

@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numba import float32 as f4
 
+from nerfstudio_mvc.compiling import inlined, kernel
 from nerfstudio_mvc.errors import CaptureError
-from nerfstudio_mvc.splatting.compiling import inlined, kernel
 from nerfstudio_mvc.splatting.projection import EXTENT_X, EXTENT_Y, LEVEL, XX, XY, YY, X, Y
 from nerfstudio_mvc.splatting.workers import PARTS, Workers
 

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from synthetic_scene import look_at, picture
 
 from nerfstudio_mvc.codecs.interface import SourceView
@@ -18,10 +19,18 @@ from nerfstudio_mvc.codecs.lmvic.depth_coding import (
 from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
 from nerfstudio_mvc.codecs.lmvic.depth_precision import choose_step, on_coded_grid, pixels_per_inverse_depth
 from nerfstudio_mvc.codecs.lmvic.depth_quantisation import PictureLoss, lost_bits, quantise_for_prediction
-from nerfstudio_mvc.codecs.lmvic.depth_refinement import SeenView, aggregate, matching_cost, refine_inverse_depth
+from nerfstudio_mvc.codecs.lmvic.depth_refinement import (
+    SAMPLES_PER_CELL,
+    SeenView,
+    _luma,
+    aggregate,
+    matching_cost,
+    refine_inverse_depth,
+)
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView
 from nerfstudio_mvc.entropy.tables import logistic_limit, tables_from_histograms
-from nerfstudio_mvc.geometry.warping import warp_view
+from nerfstudio_mvc.geometry.flow import flow_to_reference
+from nerfstudio_mvc.geometry.warping import warp, warp_view
 
 SCALES = 0.03 * np.exp(np.arange(64) * np.log(160 / 0.03) / 63)
 TABLES = tables_from_histograms(SCALES, [np.zeros(2 * logistic_limit(scale) + 2) for scale in SCALES])
@@ -103,6 +112,52 @@ def test_the_true_depth_matches_best(scene, truth):
     ).mean((1, 2))
     assert cost.argmin() == 2
     assert cost[2] < 0.5 * min(cost[1], cost[3])
+
+
+@pytest.mark.parametrize("which", [1, 2], ids=["bending lens", "pinhole"])
+def test_the_sweep_sees_what_a_warp_shows(scene, truth, which):
+    # Where every sample around a cell is visible at both depths, the cost is the mean difference to the warp.
+    prior, current, reference = truth, scene[0], scene[which]
+    offset = 0.7 / speed_of(scene, truth)
+    cost = matching_cost(prior, [offset], current=current.view, pixels=current.pixels, references=[reference])[0]
+    size = [SAMPLES_PER_CELL * side for side in truth.shape]
+    grey = [_luma(state.pixels, *size) for state in (current, reference)]
+    fields = [
+        flow_to_reference(
+            1 / depth,
+            current=current.view,
+            reference=reference.view,
+            reference_depth=on_coded_grid(reference.depth, view=reference.view) ** -1,
+            height=size[0],
+            width=size[1],
+        )
+        for depth in (prior, prior + offset)
+    ]
+    difference = (warp(grey[1][None], fields[1])[0] - grey[0]).abs()
+    around = 3 * SAMPLES_PER_CELL
+    mean, least_seen = (
+        F.avg_pool2d(values[None], around, SAMPLES_PER_CELL)[0]
+        for values in (difference, (fields[0].valid & fields[1].valid).float())
+    )
+    seen = least_seen == 1
+    assert seen.float().mean() > 0.3
+    # Clipped where the view's own surroundings leave over less.
+    more = (cost[1:-1, 1:-1] - mean)[seen]
+    assert (more < 0.1).float().mean() > 0.97
+    assert (more.abs() < 0.1).float().mean() > 0.6
+
+
+def test_the_number_of_threads_changes_nothing(scene, truth):
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(refine(scene, truth))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found[0].cost, found[1].cost)
+    assert torch.equal(found[0].chosen_px, found[1].chosen_px)
 
 
 def test_content_that_leaves_the_reference_is_no_better_than_none(scene, truth):

@@ -9,19 +9,22 @@ neighbouring cells stands for the bits it takes. What is left out again because 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.depth_precision import pixels_per_inverse_depth
-from nerfstudio_mvc.geometry.cameras import Lens, pixels_from_rays
-from nerfstudio_mvc.geometry.flow import OCCLUSION_SLACK, land, sample, view_pair
-from nerfstudio_mvc.geometry.projection import NEAREST_RATIO
-from nerfstudio_mvc.geometry.resampling import linear_rows
+from nerfstudio_mvc.geometry.cameras import Lens, lens_of, longest_ray, pixels_from_rays
+from nerfstudio_mvc.geometry.flow import OCCLUSION_SLACK
+from nerfstudio_mvc.geometry.projection import NEAREST_RATIO, relative_pose
+from nerfstudio_mvc.geometry.ray_grids import ray_rows
 
 SAMPLES_PER_CELL = 3  # along a side: a cell of 6.3 pixels is compared at about half resolution
 OFFSETS_PX = (0.4, 1.0, 1.8, 3.0, 4.5, 6.5, 9.0, 13.0)  # to either side, pixels of the photograph
@@ -31,6 +34,7 @@ JUMP_COST = 4.0  # grey levels per pixel of flow between neighbouring cells
 JUMP_LIMIT_PX = 4.0  # farther jumps are edges and cost no more
 LUMA = (0.299, 0.587, 0.114)
 _CONTEXT_SAMPLES = 9  # window whose mean stands for what a view knows of itself
+_ANY_LENGTH = 1e20  # of a ray, squared: compiled loops know no infinity
 _FARTHEST = 1e-3  # of the prior's smallest inverse depth: candidates stay in front of the camera
 
 
@@ -106,102 +110,94 @@ def matching_cost(
     Grey levels of 255, means over 3 x 3 cells, at most about what the view's own surroundings would leave over;
     arguments as in `refine_inverse_depth`. [K, h, w]
     """
+    # numba is imported here: only encoding needs it.
+    from nerfstudio_mvc.codecs.lmvic.plane_sweep import NO_RAY, smooth_rows, sweep_rows
+
     height, width = (SAMPLES_PER_CELL * size for size in prior.shape)
     luma = _luma(pixels, height, width)
     surroundings = F.avg_pool2d(luma[None], _CONTEXT_SAMPLES, 1, _CONTEXT_SAMPLES // 2, count_include_pad=False)[0]
-    alone = _cell_means((luma - surroundings).abs()) + ALONE_COST
-    costs = torch.full((len(offsets), *prior.shape), torch.inf)
+    alone = (_cell_means((luma - surroundings).abs()) + ALONE_COST).numpy()
+    rays = torch.stack(ray_rows(current.camera, height, width).rows(slice(0, height)), -1).nan_to_num_(nan=NO_RAY)
+    inverse, scale = _on_samples(prior), max(height, width) / max(current.height, current.width)
+    costs = np.full((*prior.shape, len(offsets)), np.inf, np.float32)
+    differences, lost = np.empty_like(costs), np.empty_like(costs)
     for reference in references:
-        looks = _looks(prior, offsets, height, width, current=current, reference=reference)
-        for cost, (seen, valid, lost) in zip(costs, looks, strict=True):
-            difference = _cell_means(torch.where(valid, (seen - luma).abs_(), 0.0))
-            difference = torch.minimum(difference, alone, out=difference)
-            # What the reference does not show at the prior either costs the same whatever the depth: left out.
-            if lost.any():
-                difference.addcmul_(alone, _cell_means(lost.float()))
-            torch.minimum(cost, difference, out=cost)
-    return costs
+        arrays = _reference_arrays(prior, offsets, current=current, reference=reference, scale=scale)
+        _in_parts(sweep_rows, len(costs), luma.numpy(), rays.numpy(), inverse.numpy(), *arrays, differences, lost)
+        # What the reference does not show at the prior either costs the same whatever the depth: left out.
+        _in_parts(smooth_rows, len(costs), SAMPLES_PER_CELL**2, alone, differences, lost, costs)
+    return torch.from_numpy(costs).permute(2, 0, 1)
 
 
-def _looks(
-    prior: Tensor, offsets: Sequence[float], height: int, width: int, *, current: View, reference: SeenView
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """For each offset: luma of the reference where the samples land, whether they do, whether only the prior's do."""
-    scale = max(height, width) / max(current.height, current.width)
-    size = (max(1, round(reference.view.height * scale)), max(1, round(reference.view.width * scale)))
-    everything = slice(0, height)
-    pair = view_pair(
-        1.0 / prior,
-        current=current,
-        reference=reference.view,
-        reference_depth=reference.depth,
-        height=height,
-        width=width,
-    )
-    visible = land(pair, everything).valid
-    layers = [_luma(reference.pixels, *size)]
-    if pair.reference_inverse_depth is not None:
-        layers.append(_resized(pair.reference_inverse_depth, *size))
-    layers = torch.stack(layers)
-    # As in `geometry.flow.land`, with all that does not depend on the candidate done once.
-    x, y = pair.rays.rows(everything)
-    far_points = [x * r[0] + y * r[1] + r[2] for r in pair.rotation]
-    inverse = linear_rows(pair.inverse_depth, rows=everything, row_taps=pair.row_taps, column_taps=pair.column_taps)
-    nearest_to_zero = _FARTHEST * float(prior.min())
-
-    def seen_at(candidate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        across, down, ratio = (
-            torch.add(far, candidate, alpha=t) for far, t in zip(far_points, pair.translation, strict=True)
+def _reference_arrays(
+    prior: Tensor, offsets: Sequence[float], *, current: View, reference: SeenView, scale: float
+) -> tuple[np.ndarray, ...]:
+    """What `plane_sweep.sweep_rows` reads of a reference: everything that samples and candidates share."""
+    view, lens = reference.view, lens_of(reference.view.camera)
+    rows, columns = (max(1, round(side * scale)) for side in (view.height, view.width))
+    layers = torch.zeros(2, rows, columns)
+    layers[0] = _luma(reference.pixels, rows, columns)
+    if reference.depth is not None:
+        layers[1] = _resized(1.0 / reference.depth, rows, columns)
+    layers = F.pad(layers[None], (1, 1, 1, 1), mode="replicate")[0].permute(1, 2, 0).contiguous()
+    pose = relative_pose(current=current, reference=view)
+    smallest = _FARTHEST * float(prior.min())
+    across, down = columns / view.width, rows / view.height
+    bends = torch.empty(0, 0, 6)
+    if lens.bends:
+        bends = _bends(prior, max(map(abs, offsets)) or 1.0, current=current, pose=pose, lens=lens, smallest=smallest)
+        bends = (
+            _on_samples(bends * torch.tensor([across] * 3 + [down] * 3)[:, None, None]).permute(1, 2, 0).contiguous()
         )
-        in_front = ratio.clamp_min(NEAREST_RATIO)
-        return across.div_(in_front), down.div_(in_front), ratio
-
-    def candidate_at(offset: float) -> Tensor:
-        return (inverse + offset).clamp_min_(nearest_to_zero)
-
-    curve = _LensCurve(pair.reference, lambda offset: seen_at(candidate_at(offset))[:2], offsets)
-    for offset in offsets:
-        candidate = candidate_at(offset)
-        across, down, ratio = seen_at(candidate)
-        u, v = curve.pixels(across, down, offset)
-        landing_x = u.mul_(2.0 / pair.reference_width).sub_(1.0)
-        landing_y = v.mul_(2.0 / pair.reference_height).sub_(1.0)
-        valid = visible & (ratio > NEAREST_RATIO)
-        valid &= torch.maximum(landing_x.abs(), landing_y.abs()) <= 1.0
-        found = sample(layers, landing_x, landing_y, valid)
-        if len(found) > 1:
-            valid &= ratio * found[1] < candidate * OCCLUSION_SLACK
-        yield found[0], valid, visible & ~valid
+    camera = [*pose[:3].ravel(), lens.fx * across, lens.fy * down, lens.cx * across + 0.5, lens.cy * down + 0.5]
+    camera += [smallest, NEAREST_RATIO, min(longest_ray(view.camera) ** 2, _ANY_LENGTH), OCCLUSION_SLACK]
+    return (
+        bends.numpy(),
+        layers.numpy(),
+        np.array([0.0, *offsets], np.float32),
+        np.array(camera, np.float32),
+    )
 
 
-class _LensCurve:
-    """`pixels_from_rays` along the candidates of every sample, the bend of the lens drawn as a parabola.
+def _bends(prior: Tensor, reach: float, *, current: View, pose: np.ndarray, lens: Lens, smallest: float) -> Tensor:
+    """What a lens adds to where each cell lands in the reference, as parabolas of the offset, x then y. [6, h, w]
 
     Bends are a few pixels and smooth: through the outer candidates and the prior itself the parabola is right to a
-    small part of a pixel, and takes a fifth of the time.
+    small part of a pixel, and so is what lies between cells.
     """
+    x, y = (rays.nan_to_num_(nan=0.0) for rays in ray_rows(current.camera, *prior.shape).rows(slice(0, prior.shape[0])))
+    bends = []
+    for offset in (-reach, 0.0, reach):
+        inverse = (prior + offset).clamp_min_(smallest)
+        a, b, ratio = (x * r[0] + y * r[1] + r[2] + inverse * r[3] for r in pose[:3].tolist())
+        ratio = ratio.clamp_min_(NEAREST_RATIO)
+        a, b = a / ratio, b / ratio
+        u, v = pixels_from_rays(lens, a, b)
+        bends.append((u - (a * lens.fx + lens.cx), v - (b * lens.fy + lens.cy)))
+    parabolas = [
+        (here, (above - below) / (2 * reach), (above + below - 2 * here) / (2 * reach**2))
+        for below, here, above in zip(*bends, strict=True)
+    ]
+    return torch.stack([part for parabola in parabolas for part in parabola])
 
-    def __init__(self, lens: Lens, rays_at: Callable[[float], tuple[Tensor, Tensor]], offsets: Sequence[float]) -> None:
-        self._lens = lens
-        self._parabolas: list[tuple[Tensor, Tensor, Tensor]] = []
-        if not lens.bends:
-            return
-        reach = max(map(abs, offsets)) or 1.0
-        bends = []
-        for offset in (-reach, 0.0, reach):
-            x, y = rays_at(offset)
-            u, v = pixels_from_rays(lens, x, y)
-            bends.append((u - (x * lens.fx + lens.cx), v - (y * lens.fy + lens.cy)))
-        for below, here, above in zip(*bends, strict=True):
-            self._parabolas.append((here, (above - below) / (2 * reach), (above + below - 2 * here) / (2 * reach**2)))
 
-    def pixels(self, x: Tensor, y: Tensor, offset: float) -> tuple[Tensor, Tensor]:
-        """Where rays that belong to an offset of inverse depth land. Changes `x` and `y`."""
-        lens = self._lens
-        landings = x.mul_(lens.fx).add_(lens.cx), y.mul_(lens.fy).add_(lens.cy)
-        for landing, (here, slope, curvature) in zip(landings, self._parabolas, strict=bool(self._parabolas)):
-            landing.add_(here).add_(torch.add(slope, curvature, alpha=offset), alpha=offset)
-        return landings
+def _on_samples(cells: Tensor) -> Tensor:
+    """Linearly between cell centres. [..., h, w] -> [..., H, W]"""
+    return F.interpolate(cells.reshape(1, -1, *cells.shape[-2:]), scale_factor=SAMPLES_PER_CELL, mode="bilinear")[
+        0
+    ].reshape(*cells.shape[:-2], *(SAMPLES_PER_CELL * size for size in cells.shape[-2:]))
+
+
+def _in_parts(kernel: Callable[..., None], count: int, *arguments: object) -> None:
+    """Run a kernel of `plane_sweep` on rows or columns 0 .. count - 1, on as many threads as torch uses."""
+    parts = max(1, min(torch.get_num_threads(), count))
+    bounds = [count * part // parts for part in range(parts + 1)]
+    if parts == 1:
+        kernel(0, count, *arguments)
+        return
+    with ThreadPoolExecutor(parts) as pool:
+        for done in [pool.submit(kernel, *part, *arguments) for part in pairwise(bounds)]:
+            done.result()
 
 
 def aggregate(cost: Tensor, jump: Tensor) -> Tensor:
@@ -209,26 +205,18 @@ def aggregate(cost: Tensor, jump: Tensor) -> Tensor:
 
     Args:
         cost: of each candidate in each cell. [K, h, w]
-        jump: of candidate k beside candidate l. [K, K]
+        jump: of candidate k beside candidate l, symmetric. [K, K]
 
     Returns:
         Sums over the paths from four directions; the cell itself counts once. [K, h, w]
     """
-    along_rows = _both_ways(cost.permute(2, 1, 0), jump).permute(2, 1, 0)
-    along_columns = _both_ways(cost.permute(1, 2, 0), jump).permute(2, 0, 1)
-    return along_rows + along_columns - 3 * cost
+    from nerfstudio_mvc.codecs.lmvic.plane_sweep import paths_along_columns, paths_along_rows
 
-
-def _both_ways(cost: Tensor, jump: Tensor) -> Tensor:
-    """Paths along the first axis, forwards and backwards at once. [length, lines, K]"""
-    pairs = torch.stack([cost, cost.flip(0)], 1)
-    sums = torch.empty_like(pairs)
-    sums[0] = pairs[0]
-    for at in range(1, len(pairs)):
-        before = sums[at - 1]
-        arriving = (before[..., None, :] + jump).amin(-1) - before.amin(-1, keepdim=True)
-        sums[at] = pairs[at] + arriving
-    return sums[:, 0] + sums[:, 1].flip(0)
+    own = cost.permute(1, 2, 0).contiguous().numpy()
+    total, jump = -3 * own, jump.contiguous().numpy()
+    _in_parts(paths_along_rows, own.shape[0], own, jump, total)
+    _in_parts(paths_along_columns, own.shape[1], own, jump, total)
+    return torch.from_numpy(total).permute(2, 0, 1)
 
 
 def _vertex(offsets: Tensor, cost: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How this package's kernels are compiled: fast arithmetic, no interpreter lock, kept on disk between runs.
+"""How loops over pixels are compiled: fast arithmetic, no interpreter lock, kept on disk between runs.
 
 Python's rules for division by zero are switched off: their checks are early exits, which keep loops from becoming
 vector code. What is compiled is kept beside the module or in the user's cache, wherever can be written. numba notices
@@ -17,7 +17,7 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "num
 
 
 def kernel(function: Callable[..., None]) -> Any:
-    """Compile a function that `Workers.run` calls."""
+    """Compile a function that fills arrays it is given, so that threads may share the work."""
     try:
         return njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # nowhere to keep it: a read-only installation without a home directory
