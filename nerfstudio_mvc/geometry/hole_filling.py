@@ -39,8 +39,32 @@ def _fill(values: Tensor, known: Tensor) -> Tensor:
         return values
     # The padding is unknown, so odd sizes need no special weights.
     padding = (0, width % 2, 0, height % 2)
-    weight = F.avg_pool2d(F.pad(known.to(values.dtype), padding), 2)
-    coarse = F.avg_pool2d(F.pad(values, padding), 2) / weight.clamp_min(0.25)
-    filled = _fill(coarse, weight > 0)
-    surroundings = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-    return torch.where(known, values, surroundings)
+    weight = _means_of_four(F.pad(known.to(values.dtype), padding))
+    coarse = _means_of_four(F.pad(values, padding)) / weight.clamp_min(0.25)
+    coarse = _fill(coarse, weight > 0)
+    # Only where it is wanted: most of a picture is known.
+    empty = known.flatten().logical_not().nonzero()[:, 0]
+    return values.flatten(2).index_copy(2, empty, _doubled(coarse, empty // width, empty % width)).view_as(values)
+
+
+def _means_of_four(values: Tensor) -> Tensor:
+    """As `avg_pool2d` over 2 x 2, in a third of the time. [..., 2 h, 2 w] -> [..., h, w]"""
+    upper, lower = values[..., ::2, :], values[..., 1::2, :]
+    return (upper[..., ::2] + upper[..., 1::2] + lower[..., ::2] + lower[..., 1::2]) * 0.25
+
+
+def _doubled(coarse: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Cells of a grid twice as fine, between the centres of the coarse one, bilinearly. [1, C, h, w] -> [1, C, N]"""
+    height, width = coarse.shape[-2:]
+    cells = coarse.flatten(2)
+
+    def along(at: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        near = at // 2
+        return near, (near + 2 * (at % 2) - 1).clamp(0, size - 1)
+
+    (top, other_row), (left, other_column) = along(row, height), along(column, width)
+    here, beyond = (
+        0.75 * cells[..., start + left] + 0.25 * cells[..., start + other_column]
+        for start in (top * width, other_row * width)
+    )
+    return 0.75 * here + 0.25 * beyond

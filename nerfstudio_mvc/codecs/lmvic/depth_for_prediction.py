@@ -13,7 +13,12 @@ from torch import Tensor
 
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, encode_depth, quantise_depth
-from nerfstudio_mvc.codecs.lmvic.depth_precision import choose_step, on_coded_grid
+from nerfstudio_mvc.codecs.lmvic.depth_precision import (
+    choose_step,
+    on_coded_grid,
+    pixels_per_inverse_depth,
+    step_at_speed,
+)
 from nerfstudio_mvc.codecs.lmvic.depth_quantisation import (
     BITS_PER_GREY_LEVEL,
     PictureLoss,
@@ -63,10 +68,10 @@ def _cheapest(
             refinement, coded, bits_per_grey_level=bits_per_grey_level
         )
 
-    steps = [
-        choose_step(refinement.inverse_depth, current=source.view, reference=nearest.view, tolerance_px=tolerance_px)
-        for tolerance_px in TOLERANCES_PX
-    ]
+    found = refinement.inverse_depth
+    speed = pixels_per_inverse_depth(found, current=source.view, reference=nearest.view)
+    # Steps at the limit of what hides what are the same for several tolerances.
+    steps = dict.fromkeys(step_at_speed(found, speed, tolerance_px=tolerance_px) for tolerance_px in TOLERANCES_PX)
     return min((quantise_for_prediction(refinement, step, loss=loss) for step in steps), key=bits)
 
 

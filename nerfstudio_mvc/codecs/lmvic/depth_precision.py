@@ -49,12 +49,15 @@ def choose_step(
     Returns:
         A step as `depth_coding.storable_step` gives it.
     """
-    median = float(inverse_depth.median())
-    coarsest = 2 * OCCLUSION_TOLERANCE * median / COARSEST_RESIDUAL_STEP
-    if reference is None:
-        return storable_step(coarsest)
-    speed = pixels_per_inverse_depth(inverse_depth, current=current, reference=reference)
+    # Where no view predicts, depth only tells what hides what.
+    speed = 0.0 if reference is None else pixels_per_inverse_depth(inverse_depth, current=current, reference=reference)
+    return step_at_speed(inverse_depth, speed, tolerance_px=tolerance_px)
+
+
+def step_at_speed(inverse_depth: Tensor, speed: float, *, tolerance_px: float) -> float:
+    """`choose_step` where `pixels_per_inverse_depth` is known."""
     # Far scenes and turning cameras: flow hardly depends on depth, but what hides what still does.
+    coarsest = 2 * OCCLUSION_TOLERANCE * float(inverse_depth.median()) / COARSEST_RESIDUAL_STEP
     return storable_step(min(coarsest, 2 * tolerance_px / COARSEST_RESIDUAL_STEP / max(speed, 1e-30)))
 
 
