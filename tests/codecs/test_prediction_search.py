@@ -119,7 +119,7 @@ def corrected_group(monkeypatch, sources):
         if not found.references:
             return (found,)
         reference = reference_picture(
-            codec.model,
+            codec.images.inference,
             source.view,
             torch.from_numpy(found.depth.depth()),
             [decoded[position] for position in found.references],

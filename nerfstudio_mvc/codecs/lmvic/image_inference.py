@@ -153,13 +153,14 @@ def _planes(pixels: Tensor) -> Tensor:
 
 def _padded(pixels: Tensor, multiple: int = BLOCK) -> Tensor:
     """Grow to multiples, bottom and right, by repeating the last row and column. [H, W, C]"""
-    height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
     if height % multiple == 0 and width % multiple == 0:
         return pixels
-    rows, columns = (
-        torch.arange(size + -size % multiple, device=pixels.device).clamp_max(size - 1) for size in (height, width)
-    )
-    return pixels[rows][:, columns]
+    grown = pixels.new_empty(height + -height % multiple, width + -width % multiple, channels)
+    grown[:height, :width] = pixels
+    grown[:height, width:] = pixels[:, -1:]
+    grown[height:] = grown[height - 1]
+    return grown
 
 
 def _matrix(layer: nn.Conv2d) -> Tensor:
