@@ -107,12 +107,13 @@ class LmvicCodec:
     ) -> dict[int, np.ndarray]:
         """See `MultiViewCodec`; only the wanted views and those they refer to are decoded."""
         strings = [{substream.name: substream.payload for substream in view.substreams} for view in coded.views]
+        coded_views = list(zip(views, strings, strict=True))
         decoded: dict[int, DecodedView] = {}
         pixels = {}
         for position, references in decoding_order(strings, coded, wanted, most=MAX_REFERENCES).items():
-            view = views[position]
+            view, own = coded_views[position]
             decoded[position], shown = self._decode_view(
-                view, strings[position], [decoded[reference] for reference in references], quality=quality
+                view, own, [decoded[reference] for reference in references], quality=quality
             )
             if wanted is None or view.view_idx in wanted:
                 pixels[view.view_idx] = shown

@@ -50,7 +50,7 @@ def scale_of_table(table_idx: Tensor) -> Tensor:
 
 
 def table_scales() -> list[float]:
-    """`scale_of_table` of every row."""
+    """`scale_of_table` of every row, as plain numbers: a model that is only counted has tensors without values."""
     return [SMALLEST_SCALE * math.exp(row * LOG_SCALE_STEP) for row in range(TABLES)]
 
 

@@ -85,11 +85,11 @@ class PaperCodec:
     ) -> dict[int, np.ndarray]:
         """See `MultiViewCodec`; only the wanted views and those they hang on are decoded."""
         strings = [{substream.name: substream.payload for substream in view.substreams} for view in coded.views]
-        needed = decoding_order(strings, coded, wanted, most=1)
+        coded_views = list(zip(views, strings, strict=True))
         pixels = {}
         last: ViewState | None = None
-        for position, references in sorted(needed.items()):
-            view, own = views[position], strings[position]
+        for position, references in sorted(decoding_order(strings, coded, wanted, most=1).items()):
+            view, own = coded_views[position]
             if references and references != [position - 1]:
                 raise ArchiveError(f'view {view.view_idx} "{view.name}": refers to another view than the last: damaged')
             state = last = self._decode_view(view, own, last if references else None, quality=quality)
