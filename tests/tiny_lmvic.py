@@ -31,7 +31,7 @@ def tiny_weights() -> bytes:
     model = ImageModel(CONFIG)
     with torch.no_grad():
         # References must matter: the branches that start at zero would hide a wrong one.
-        for layer in (model.reference_to_g_a, model.reference_to_g_s, model.g_s_out[0]):
+        for layer in (model.reference_to_g_a, model.reference_to_g_s, model.h_a_reference, model.g_s_out[0]):
             layer.weight.normal_(std=0.02)
         # As must what changes from quality to quality.
         for table in (model.quality_to_g_a, model.quality_to_g_s):

@@ -233,7 +233,7 @@ class AlignmentBenchmark:
         if scale < 1:
             size = max(1, round(view.width * scale)), max(1, round(view.height * scale))
             view = resize_view(view, width=size[0], height=size[1])
-            pixels = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+            pixels = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
         depth_map = self._priors[self._coded_prior].maps[position]
         return SourceView(view, pixels, depth_map.depth, depth_map.valid)
 

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from nerfstudio_mvc.entropy.tables import logistic_mass
 
-BITS_PER_SQUARED_STEP = 16.0
-"""What a squared error of one quantiser step is worth. A disturbance that has nothing to do with the picture costs
-about 6 (measured with a trained model); pulling towards zero takes energy out of every later prediction as well."""
+BITS_PER_SQUARED_STEP = (12.0, 28.0)
+"""What a squared error of one quantiser step is worth, at the lowest and at the highest quality. A disturbance that has
+nothing to do with the picture costs about 6 (measured with a trained model); pulling towards zero takes energy out of
+every later prediction as well, the more so the less of it there is to predict."""
 _MAGNITUDES = 64
 _MOST_BITS = 30.0
 
@@ -30,18 +31,25 @@ def step_costs(scales: Sequence[float]) -> Tensor:
     return torch.from_numpy(costs)
 
 
-def rate_aware_symbols(residual: Tensor, rows: Tensor, costs: Tensor) -> Tensor:
+def bits_per_squared_step(height: Tensor) -> Tensor:
+    """`BITS_PER_SQUARED_STEP` between its ends, geometric in `height`: 0 is the lowest quality, 1 the highest. []"""
+    low, high = BITS_PER_SQUARED_STEP
+    return low * (high / low) ** height
+
+
+def rate_aware_symbols(residual: Tensor, rows: Tensor, costs: Tensor, *, weight: Tensor) -> Tensor:
     """Integer symbols for `residual`, in quantiser steps, given the table row each is coded with.
 
     Args:
         residual: y - mean.
         rows: integers of any type; row 0 is not coded: its symbol is 0. Same shape.
         costs: `step_costs` of the rows' scales.
+        weight: bits per squared step, `bits_per_squared_step`.
     """
     magnitude = residual.abs()
     symbols = (magnitude + 0.5).floor_()
     entry = (rows * _MAGNITUDES + symbols.clamp(max=_MAGNITUDES - 1)).to(torch.int32)
     # (|r| - (s - 1))^2 - (|r| - s)^2 = 2 (|r| - s) + 1
     saved = costs.view(-1)[entry]
-    symbols -= (magnitude.sub_(symbols).mul_(2 * BITS_PER_SQUARED_STEP).add_(BITS_PER_SQUARED_STEP) < saved).to(symbols)
+    symbols -= (magnitude.sub_(symbols).mul_(2 * weight).add_(weight) < saved).to(symbols)
     return symbols.mul_(rows > 0).copysign_(residual)

@@ -94,7 +94,7 @@ def undistort(pixels: np.ndarray, view: View, pinhole: PinholeView) -> tuple[np.
     grid_height, grid_width = pinhole.grid_covered.shape
     source_height = min(pixels.shape[0], grid_height * SUPERSAMPLING)
     source_width = min(pixels.shape[1], grid_width * SUPERSAMPLING)
-    source = np.asarray(Image.fromarray(pixels).resize((source_width, source_height), Image.Resampling.BOX))
+    source = np.asarray(Image.fromarray(pixels).resize((source_width, source_height), Image.Resampling.BICUBIC))
     positions, inside = _photograph_positions(
         view.camera, (camera.fx, camera.fy, camera.cx, camera.cy), camera.width, camera.height
     )

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference, quality_weights
-from nerfstudio_mvc.layers.block_transform import BlockTransform
+from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
 
 PEAK_SQUARED = 255.0**2
 # Quantiser step (0..1 pixels) times sqrt(rd_lambda) at which rounded DCT coefficients lose as much as the codec does.
-LOOK_STEP = 0.019
+LOOK_STEP = 0.0225
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class DecodedLook:
 
     Training on flawless references would teach the codec to trust what it will never get. The transform is not the
     model's own: that one is half of a pair with the learned corrections and on its own no longer gives a picture back.
+    Its blocks lie anywhere: a neighbour's were somewhere else before it was warped.
     """
 
     def __init__(self, model: ImageModel) -> None:
@@ -59,8 +61,12 @@ class DecodedLook:
     def __call__(self, picture: Tensor, quality: Tensor) -> Tensor:
         """[B, 3, H, W], 0..1, H and W multiples of 16 -> the same."""
         step = LOOK_STEP / rd_lambda_at(self.model, quality).sqrt()
-        rounded = torch.round(self.transform.analyse(picture - 0.5) / step)
-        return (self.transform.synthesise(rounded * step) + 0.5).clamp(0, 1)
+        height, width = picture.shape[-2:]
+        top, left = torch.randint(BLOCK, (2,)).tolist()
+        moved = F.pad(picture - 0.5, (left, BLOCK - left, top, BLOCK - top), mode="replicate")
+        rounded = torch.round(self.transform.analyse(moved) / step)
+        shown = self.transform.synthesise(rounded * step)[..., top : top + height, left : left + width]
+        return (shown + 0.5).clamp(0, 1)
 
 
 def random_quality(rng) -> float:

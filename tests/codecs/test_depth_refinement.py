@@ -22,11 +22,11 @@ from nerfstudio_mvc.codecs.lmvic.depth_quantisation import PictureLoss, lost_bit
 from nerfstudio_mvc.codecs.lmvic.depth_refinement import (
     SAMPLES_PER_CELL,
     SeenView,
-    _luma,
     aggregate,
     matching_cost,
     refine_inverse_depth,
 )
+from nerfstudio_mvc.codecs.lmvic.luma import luma_levels
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView
 from nerfstudio_mvc.entropy.tables import logistic_limit, tables_from_histograms
 from nerfstudio_mvc.geometry.flow import flow_to_reference
@@ -121,7 +121,7 @@ def test_the_sweep_sees_what_a_warp_shows(scene, truth, which):
     offset = 0.7 / speed_of(scene, truth)
     cost = matching_cost(prior, [offset], current=current.view, pixels=current.pixels, references=[reference])[0]
     size = [SAMPLES_PER_CELL * side for side in truth.shape]
-    grey = [_luma(state.pixels, *size) for state in (current, reference)]
+    grey = [luma_levels(state.pixels, height=size[0], width=size[1]) for state in (current, reference)]
     fields = [
         flow_to_reference(
             1 / depth,

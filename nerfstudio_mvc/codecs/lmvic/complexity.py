@@ -162,7 +162,7 @@ def small_costs(model: ImageModel) -> list[BlockCost]:
             lambda: model.analyse(x, prepared, quality=quality),
             decodes=False,
         ),
-        _block("h_a", model.h_a, lambda: model.hyper_analyse(y), decodes=False),
+        _block("h_a", [model.h_a, model.h_a_reference], lambda: model.hyper_analyse(y, prepared), decodes=False),
         _block(
             "mean network: once",
             model.means,

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.depth_precision import pixels_per_inverse_depth
+from nerfstudio_mvc.codecs.lmvic.luma import luma_levels, reduced
 from nerfstudio_mvc.geometry.cameras import Lens, lens_of, longest_ray, pixels_from_rays
 from nerfstudio_mvc.geometry.flow import OCCLUSION_SLACK
 from nerfstudio_mvc.geometry.projection import NEAREST_RATIO, relative_pose
@@ -32,7 +33,6 @@ ALONE_COST = 2.0  # grey levels that a cell without any prediction leaves over b
 TRUST = 0.04  # grey levels per pixel away from the prior: where the picture is flat, depth still tells what hides what
 JUMP_COST = 4.0  # grey levels per pixel of flow between neighbouring cells
 JUMP_LIMIT_PX = 4.0  # farther jumps are edges and cost no more
-LUMA = (0.299, 0.587, 0.114)
 _CONTEXT_SAMPLES = 9  # window whose mean stands for what a view knows of itself
 _ANY_LENGTH = 1e20  # of a ray, squared: compiled loops know no infinity
 _FARTHEST = 1e-3  # of the prior's smallest inverse depth: candidates stay in front of the camera
@@ -114,7 +114,7 @@ def matching_cost(
     from nerfstudio_mvc.codecs.lmvic.plane_sweep import NO_RAY, smooth_rows, sweep_rows
 
     height, width = (SAMPLES_PER_CELL * size for size in prior.shape)
-    luma = _luma(pixels, height, width)
+    luma = luma_levels(pixels, height=height, width=width)
     surroundings = F.avg_pool2d(luma[None], _CONTEXT_SAMPLES, 1, _CONTEXT_SAMPLES // 2, count_include_pad=False)[0]
     alone = (_cell_means((luma - surroundings).abs()) + ALONE_COST).numpy()
     rays = torch.stack(ray_rows(current.camera, height, width).rows(slice(0, height)), -1).nan_to_num_(nan=NO_RAY)
@@ -136,9 +136,9 @@ def _reference_arrays(
     view, lens = reference.view, lens_of(reference.view.camera)
     rows, columns = (max(1, round(side * scale)) for side in (view.height, view.width))
     layers = torch.zeros(2, rows, columns)
-    layers[0] = _luma(reference.pixels, rows, columns)
+    layers[0] = luma_levels(reference.pixels, height=rows, width=columns)
     if reference.depth is not None:
-        layers[1] = _resized(1.0 / reference.depth, rows, columns)
+        layers[1] = reduced(1.0 / reference.depth, height=rows, width=columns)
     layers = F.pad(layers[None], (1, 1, 1, 1), mode="replicate")[0].permute(1, 2, 0).contiguous()
     pose = relative_pose(current=current, reference=view)
     smallest = _FARTHEST * float(prior.min())
@@ -233,13 +233,3 @@ def _vertex(offsets: Tensor, cost: Tensor) -> Tensor:
 def _cell_means(samples: Tensor) -> Tensor:
     cells = F.avg_pool2d(samples[None], SAMPLES_PER_CELL)
     return F.avg_pool2d(cells, 3, stride=1, padding=1, count_include_pad=False)[0]
-
-
-def _luma(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Grey levels 0..255 on a smaller grid. [height, width]"""
-    grey = torch.einsum("c,chw->hw", torch.tensor(LUMA, dtype=pixels.dtype), pixels) * 255
-    return _resized(grey, height, width)
-
-
-def _resized(values: Tensor, height: int, width: int) -> Tensor:
-    return F.interpolate(values[None, None], size=(height, width), mode="area")[0, 0]

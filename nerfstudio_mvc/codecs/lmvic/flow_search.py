@@ -7,8 +7,6 @@ As `depth_refinement` and `depth_quantisation` do for depth, in two dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,8 +14,9 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.depth_coding import Scan, interlaced_scans, predict_cells
-from nerfstudio_mvc.codecs.lmvic.depth_refinement import LUMA, SeenView, aggregate
+from nerfstudio_mvc.codecs.lmvic.depth_refinement import SeenView, aggregate
 from nerfstudio_mvc.codecs.lmvic.field_coding import FIELD_LIMIT
+from nerfstudio_mvc.codecs.lmvic.luma import luma_levels
 from nerfstudio_mvc.codecs.lmvic.residual_flow import STEPS_PER_PX, flow_grid, moved
 from nerfstudio_mvc.geometry.flow import FlowField, flow_to_reference
 from nerfstudio_mvc.geometry.warping import warp
@@ -76,8 +75,9 @@ class _Differences:
             height=height,
             width=width,
         )
-        self._target = _luma(pixels, (height, width))
-        self._source = _luma(reference.pixels, self._field.reference_size)[None]
+        self._target = luma_levels(pixels, height=height, width=width)
+        rows, columns = self._field.reference_size
+        self._source = luma_levels(reference.pixels, height=rows, width=columns)[None]
         half = _CONTEXT_SAMPLES // 2
         surroundings = F.avg_pool2d(self._target[None], _CONTEXT_SAMPLES, 1, half, count_include_pad=False)[0]
         self._alone = _cell_means((self._target - surroundings).abs())
@@ -145,9 +145,3 @@ def _cell_means(samples: Tensor) -> Tensor:
     cells = F.pad(F.avg_pool2d(samples[None, None], SAMPLES_PER_CELL), (1, 1, 1, 1), mode="replicate")
     kernel = torch.tensor([0.125, 0.75, 0.125])
     return F.conv2d(F.conv2d(cells, kernel.view(1, 1, 3, 1)), kernel.view(1, 1, 1, 3))[0, 0]
-
-
-def _luma(pixels: Tensor, size: Sequence[int]) -> Tensor:
-    """Grey levels 0..255. [*size]"""
-    grey = torch.einsum("c,chw->hw", torch.tensor(LUMA, dtype=pixels.dtype), pixels) * 255
-    return F.interpolate(grey[None, None], size=tuple(size), mode="area")[0, 0]

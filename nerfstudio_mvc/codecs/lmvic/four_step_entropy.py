@@ -104,6 +104,11 @@ class ScaleNetwork(nn.Module):
         return clamp_straight(round_half_up((self.rows(x).float() + base) * _INDEX_SHIFT), 0, TABLES - 1)
 
 
+def quality_height(quality: Tensor) -> Tensor:
+    """Where a quality lies between the lowest, 0, and the highest, 1. []"""
+    return (quality - 1) / (QUALITIES - 1)
+
+
 class MeanNetwork(nn.Module):
     """Float: z, what is decoded so far, and the warped reference's own latent -> mean of every symbol.
 
@@ -143,7 +148,7 @@ class MeanNetwork(nn.Module):
     ) -> Tensor:
         """What does not change from step to step. `reference`: its latent and validity at 1/16. [B, width, H, W]"""
         features = self.hyper(z_hat)[..., : size[0], : size[1]]
-        level = ((quality - 1) / (QUALITIES - 1)).reshape(1, 1)
+        level = quality_height(quality).reshape(1, 1)
         features = features + self.quality(level)[:, :, None, None]
         if reference is not None:
             features = features + self.reference(torch.cat(reference, 1))

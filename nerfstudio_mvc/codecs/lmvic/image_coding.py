@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, quality_height
 from nerfstudio_mvc.codecs.lmvic.four_step_walk import Blocks, MeanWalk, ScaleWalk, StepCells, at_position, step_groups
 from nerfstudio_mvc.codecs.lmvic.image_inference import ImageInference, ReadyReference
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference, nearest_quality, quality_weights
@@ -28,7 +28,7 @@ from nerfstudio_mvc.codecs.lmvic.row_shifts import (
 )
 from nerfstudio_mvc.entropy.partitions import STEPS
 from nerfstudio_mvc.entropy.range_coder import ESCAPE_LIMIT, SymbolDecoder, SymbolEncoder
-from nerfstudio_mvc.entropy.rate_aware_rounding import rate_aware_symbols
+from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, rate_aware_symbols
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.layers.block_transform import BLOCK
 
@@ -118,16 +118,19 @@ class ImageCoder:
     def _analyse(self, x: Tensor, reference: ReadyReference | None, level: Tensor) -> tuple[_Walked, Tensor]:
         """Symbols of a picture, and the y_hat they decode to. [h, w, M]"""
         y = self.inference.analyse(x, reference, level)
-        z = self.inference.hyper_analyse(y).add_(0.5).floor_().clamp_(-HYPER_LIMIT, HYPER_LIMIT)
+        z = self.inference.hyper_analyse(y, reference).add_(0.5).floor_().clamp_(-HYPER_LIMIT, HYPER_LIMIT)
         size = (y.shape[0], y.shape[1])
         scales, means = self._scale_walk(z, level, size), self._mean_walk(z, reference, level, size)
+        weight = bits_per_squared_step(quality_height(level))
         all_rows, all_symbols = [], []
         for step in range(STEPS):
             rows, mean = scales.rows(step), means.means(step)
             symbols = [
-                rate_aware_symbols(own.sub_(expected), row, self.model.step_costs).clamp_(-ESCAPE_LIMIT, ESCAPE_LIMIT)
+                rate_aware_symbols(own.sub_(expected), row, self.model.step_costs, weight=weight)
                 for own, row, expected in zip(self.cells.take(y, step), rows, mean, strict=True)
             ]
+            for block in symbols:
+                block.clamp_(-ESCAPE_LIMIT, ESCAPE_LIMIT)
             y_hat = [symbol + expected for symbol, expected in zip(symbols, mean, strict=True)]
             self.cells.put(y, step, y_hat)
             if step + 1 < STEPS:
@@ -155,7 +158,7 @@ class ImageCoder:
 
     def _mean_walk(self, z: Tensor, reference: ReadyReference | None, level: Tensor, size: tuple[int, int]) -> MeanWalk:
         pair = None if reference is None else reference.for_means
-        share = ((level - 1) / (QUALITIES - 1)).reshape(1, 1)
+        share = quality_height(level).reshape(1, 1)
         return MeanWalk(self.inference.means, z, level=share, size=size, reference=pair)
 
     def _show(self, y_hat: Tensor, reference: ReadyReference | None, level: Tensor, size: Sequence[int]) -> Tensor:

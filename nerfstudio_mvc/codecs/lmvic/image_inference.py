@@ -50,6 +50,7 @@ class ImageInference:
         last = model.g_a[-1]
         self.g_a_last = Dense(_matrix(last)[:, self.order], last.bias[self.order])
         self.h_a_in = Dense(_matrix(model.h_a[0])[self.order], model.h_a[0].bias)
+        self.h_a_reference = Dense(_matrix(model.h_a_reference)[self.order])
         self.h_a = pixel_major(*model.h_a[1:])
         first = model.g_s_latent[0]
         self.g_s_latent_in = Dense(_matrix(first)[self.order], first.bias)
@@ -81,9 +82,12 @@ class ImageInference:
             self.reference_to_g_a.add_to(features, reference.features)
         return self._latent(centered, features, level)
 
-    def hyper_analyse(self, y: Tensor) -> Tensor:
+    def hyper_analyse(self, y: Tensor, reference: ReadyReference | None) -> Tensor:
         """y -> z, unquantised. [ceil(h / 4), ceil(w / 4), N]"""
-        return self.h_a(self.h_a_in(_padded(y, 4)))
+        features = self.h_a_in(_padded(y, 4))
+        if reference is not None:
+            self.h_a_reference.add_to(features, _padded(reference.latent * reference.valid, 4))
+        return self.h_a(features)
 
     def synthesise(self, y_hat: Tensor, reference: ReadyReference | None, level: Tensor) -> Tensor:
         """y_hat in quantiser steps -> picture, unclamped, cut off nowhere. [16 h, 16 w, 3]"""

@@ -22,12 +22,13 @@ from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
     HYPER_LIMIT,
     MeanNetwork,
     ScaleNetwork,
+    quality_height,
     scale_of_table,
     table_scales,
 )
 from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
 from nerfstudio_mvc.entropy.rate import rounded_bits
-from nerfstudio_mvc.entropy.rate_aware_rounding import rate_aware_symbols, step_costs
+from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, rate_aware_symbols, step_costs
 from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
 from nerfstudio_mvc.layers.blocks import DepthwiseBlock, double_size, half_size, starts_at_zero
 from nerfstudio_mvc.layers.rounding import round_half_up
@@ -151,6 +152,8 @@ class ImageModel(nn.Module):
             DepthwiseBlock(width // 2, kernel=5),
             half_size(width // 2, config.hyper),
         )
+        # z must tell how far the view is from its reference: that, and not the view, is what the symbols will hold.
+        self.h_a_reference = starts_at_zero(nn.Conv2d(channels, width, 1, bias=False))
         self.z_center = nn.Parameter(torch.zeros(QUALITIES, config.hyper))
         self.z_log_scale = nn.Parameter(torch.ones(QUALITIES, config.hyper))
         self.means = MeanNetwork(config)
@@ -197,12 +200,12 @@ class ImageModel(nn.Module):
             features = features + self.reference_to_g_a(reference.features)
         return self._latent(centered, features, quality=quality)
 
-    def hyper_analyse(self, y: Tensor) -> Tensor:
+    def hyper_analyse(self, y: Tensor, reference: PreparedReference | None) -> Tensor:
         """y -> z, unquantised. [B, N, ceil(H/64), ceil(W/64)]"""
-        height, width = y.shape[-2:]
-        if height % 4 or width % 4:
-            y = F.pad(y, (0, -width % 4, 0, -height % 4), mode="replicate")
-        return self.h_a(y).float()
+        features = self.h_a[0](_whole_blocks(y))
+        if reference is not None:
+            features = features + self.h_a_reference(_whole_blocks(reference.latent * reference.valid))
+        return self.h_a[1:](features).float()
 
     def synthesise(self, y_hat: Tensor, reference: PreparedReference | None, *, quality: Tensor) -> Tensor:
         """y_hat in quantiser steps -> picture, unclamped. [B, 3, H, W]"""
@@ -230,7 +233,7 @@ class ImageModel(nn.Module):
         """Code and decode without a range coder; `noise` False gives exactly the symbols real coding has."""
         prepared = None if reference is None else self.prepare_reference(reference, quality=quality)
         y = self.analyse(x, prepared, quality=quality)
-        z = self.hyper_analyse(y)
+        z = self.hyper_analyse(y, prepared)
         z_symbols = round_half_up(z).clamp(-HYPER_LIMIT, HYPER_LIMIT)
         z_scale = torch.exp(self.at_quality(self.z_log_scale, quality))
         z_center = self.at_quality(self.z_center, quality)
@@ -251,6 +254,7 @@ class ImageModel(nn.Module):
         hyper, base = hyper[..., : size[0], : size[1]], self.scales.base_accumulator(quality_weights(quality))
         y_hat, symbols, residual, rows = (torch.zeros_like(y) for _ in range(4))
         known = torch.zeros_like(y[:1])
+        rounding_weight = bits_per_squared_step(quality_height(quality))
         for step in range(STEPS):
             now = tile_cells(self.cells[step], *size).to(y.dtype)[None]
             step_rows = self.scales.table_rows(hyper, self.scales.context_features(symbols.detach().abs(), step), base)
@@ -258,7 +262,7 @@ class ImageModel(nn.Module):
             mean = self.means.step_means(features, y_hat, known, step, pair)
             step_residual = (y - mean) * now
             with torch.no_grad():
-                rounded = rate_aware_symbols(step_residual, step_rows, self.step_costs)
+                rounded = rate_aware_symbols(step_residual, step_rows, self.step_costs, weight=rounding_weight)
             # The gradient passes straight through.
             step_symbols = step_residual + (rounded - step_residual).detach()
             symbols = symbols + step_symbols
@@ -272,6 +276,14 @@ def quality_weights(quality: Tensor) -> Tensor:
     """Share of each of the eight quality points in a quality between 1 and 8. float [8]"""
     points = torch.arange(1, QUALITIES + 1, dtype=torch.float32, device=quality.device)
     return F.relu(1 - (quality.clamp(1, QUALITIES) - points).abs())
+
+
+def _whole_blocks(latent: Tensor) -> Tensor:
+    """Grow a latent to multiples of four, the stride of z, by repeating its last row and column."""
+    height, width = latent.shape[-2:]
+    if height % 4 or width % 4:
+        return F.pad(latent, (0, -width % 4, 0, -height % 4), mode="replicate")
+    return latent
 
 
 def nearest_quality(quality: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ class SingleViewCodec(nn.Module):
             raise ShapeError(f"pictures of {x.shape[-1]}x{x.shape[-2]}: training needs multiples of {BLOCK}")
         prepared = None if reference is None else model.prepare_reference(reference, quality=quality)
         y = model.analyse(x, prepared, quality=quality)
-        z = model.hyper_analyse(y)
+        z = model.hyper_analyse(y, prepared)
         z_symbols = round_half_up(z).clamp(-HYPER_LIMIT, HYPER_LIMIT)
         coded = model.quantise(y, z_symbols, prepared, quality=quality)
         center, scale = self._hyper_logistic(quality)

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
-from nerfstudio_mvc.codecs.lmvic.depth_refinement import LUMA
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
+from nerfstudio_mvc.codecs.lmvic.luma import LUMA
 from nerfstudio_mvc.layers.block_transform import BLOCK
 
 TILE_PX = 128
