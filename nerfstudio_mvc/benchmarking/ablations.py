@@ -62,7 +62,6 @@ def _variants() -> dict[str, Variant]:
         ("depth_follows_quality", "depth bits by quality"),
         ("decide_per_view", "decision per view"),
         ("gain_and_offset", "gain and offset"),
-        ("offset_field", "offset field"),
         ("residual_flow", "residual flow"),
     ):
         found[f"{'no' if getattr(shipped, name) else 'with'} {meaning}"] = flipped(name)

@@ -12,10 +12,7 @@ from nerfstudio_mvc.codecs.lmvic.photometric import (
     LARGEST_CHANGE,
     OFFSET_STEPS,
     Photometric,
-    field_grid,
-    fit_field,
     fit_gain_and_offset,
-    unchanged,
 )
 from nerfstudio_mvc.entropy.range_coder import SymbolEncoder
 from nerfstudio_mvc.errors import ArchiveError
@@ -51,45 +48,26 @@ def test_finds_the_gain_and_offset_that_were_applied_despite_outliers_and_holes(
 
 
 def test_applied_change_of_the_right_reference_brings_it_to_the_view(picture):
-    light = Photometric(
-        np.array([[0, 0, 0], [8, 3, -5]]), np.array([[0, 0, 0], [-9, 2, 4]]), unchanged(2, height=96, width=160).field
-    )
+    light = Photometric(np.array([[0, 0, 0], [8, 3, -5]]), np.array([[0, 0, 0], [-9, 2, 4]]))
     warped = Reference(picture, torch.ones(1, 1, HEIGHT, WIDTH))
     assert torch.equal(light.changed(warped, 0).picture, picture)
     expected = darker(picture, [8, 3, -5], [-9, 2, 4])
     torch.testing.assert_close(light.changed(warped, 1).picture, expected, atol=1e-6, rtol=0)
 
 
-def test_field_follows_light_that_changes_across_the_view(picture):
-    x = picture + torch.linspace(-0.08, 0.08, WIDTH) * torch.tensor([1.0, 0.6, 0.2])[:, None, None]
-    reference = Reference(picture, torch.ones(1, 1, HEIGHT, WIDTH))
-    light = unchanged(1, height=HEIGHT, width=WIDTH)
-    light = Photometric(light.gains, light.offsets, fit_field(reference, x))
-    assert light.field.shape == (3, *field_grid(HEIGHT, WIDTH))
-    after = (light.with_field(picture) - x).square().mean()
-    assert after < 0.1 * (picture - x).square().mean()
-
-
 def test_strings_bring_it_back_and_say_how_little_it_is(tables):
-    class Size:
-        height, width = HEIGHT, WIDTH
-
     rng = np.random.default_rng(0)
-    light = Photometric(
-        rng.integers(-9, 10, (2, 3)), rng.integers(-30, 31, (2, 3)), rng.integers(-4, 5, (3, *field_grid(96, 160)))
-    )
-    back = decode_light(encode_light(light, tables), 2, view=Size, tables=tables)
-    for name in ("gains", "offsets", "field"):
+    light = Photometric(rng.integers(-9, 10, (2, 3)), rng.integers(-30, 31, (2, 3)))
+    back = decode_light(encode_light(light, tables), 2, tables=tables)
+    for name in ("gains", "offsets"):
         assert np.array_equal(getattr(back, name), getattr(light, name))
-    assert len(encode_light(unchanged(2, height=HEIGHT, width=WIDTH), tables)) <= 4
+    none = np.zeros((2, 3), np.int64)
+    assert len(encode_light(Photometric(none, none), tables)) <= 4
 
 
 def test_changes_out_of_range_are_refused(tables):
-    class Size:
-        height, width = HEIGHT, WIDTH
-
     encoder = SymbolEncoder()
     encoder.put_uniform(np.array([40]), len(tables))
     encoder.put(np.array([LARGEST_CHANGE + 1, 0, 0, 0, 0, 0]), np.full(6, 40), tables)
     with pytest.raises(ArchiveError, match="light"):
-        decode_light(encoder.finish(), 1, view=Size, tables=tables)
+        decode_light(encoder.finish(), 1, tables=tables)

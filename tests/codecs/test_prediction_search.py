@@ -10,7 +10,7 @@ from tiny_lmvic import plane_views, tiny_codec
 from nerfstudio_mvc.codecs.lmvic import codec as codec_module
 from nerfstudio_mvc.codecs.lmvic import prediction_search
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.photometric import Photometric, field_grid
+from nerfstudio_mvc.codecs.lmvic.photometric import Photometric
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture
 from nerfstudio_mvc.codecs.lmvic.residual_flow import flow_grid
 from nerfstudio_mvc.codecs.lmvic.trial_coding import TILE_PX, _tiles, explained_bits, rd_lambda_of
@@ -85,7 +85,6 @@ def test_darker_views_say_so(monkeypatch, sources):
     darker = [sources[0], replace(sources[1], pixels=(sources[1].pixels * 0.92).astype(np.uint8))]
     assert "light" in coded_with(darker, gain_and_offset=True)[1]
     assert "light" not in coded_with(darker, gain_and_offset=False)[1]
-    assert "light" in coded_with(darker, gain_and_offset=False, offset_field=True)[1]
 
 
 def _error(trial, reference):
@@ -100,11 +99,7 @@ def corrected(found):
         return found
     rng = np.random.default_rng(0)
     count = len(found.references)
-    light = Photometric(
-        rng.integers(-9, 10, (count, 3)),
-        rng.integers(-9, 10, (count, 3)),
-        rng.integers(-5, 6, (3, *field_grid(72, 100))),
-    )
+    light = Photometric(rng.integers(-9, 10, (count, 3)), rng.integers(-9, 10, (count, 3)))
     return replace(found, offsets=rng.integers(-9, 10, (count, 2, *flow_grid(72, 100))), light=light)
 
 

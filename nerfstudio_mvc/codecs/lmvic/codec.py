@@ -178,7 +178,7 @@ class LmvicCodec:
         if FLOW in strings:
             offsets = decode_flow(strings[FLOW], len(references), view=view, tables=self.tables.latent)
         if LIGHT in strings:
-            light = decode_light(strings[LIGHT], len(references), view=view, tables=self.tables.latent)
+            light = decode_light(strings[LIGHT], len(references), tables=self.tables.latent)
         if depth is not None:
             reference = reference_picture(
                 self.images.inference, view, depth, references, offsets=offsets, light=light, switches=self.switches

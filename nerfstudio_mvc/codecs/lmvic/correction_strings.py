@@ -42,10 +42,10 @@ def encode_light(light: Photometric, tables: TableSet) -> bytes:
     return encoder.finish()
 
 
-def decode_light(payload: bytes, references: int, *, view: View, tables: TableSet) -> Photometric:
+def decode_light(payload: bytes, references: int, *, tables: TableSet) -> Photometric:
     """What `encode_light` wrote.
 
     Raises:
         ArchiveError: the bytes hold no such change.
     """
-    return get_photometric(SymbolDecoder(payload), references, height=view.height, width=view.width, tables=tables)
+    return get_photometric(SymbolDecoder(payload), references, tables=tables)

@@ -25,7 +25,7 @@ from nerfstudio_mvc.codecs.lmvic.depth_refinement import SeenView
 from nerfstudio_mvc.codecs.lmvic.flow_search import find_residual_flow
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.photometric import Photometric, fit_field, fit_gain_and_offset, unchanged
+from nerfstudio_mvc.codecs.lmvic.photometric import Photometric, fit_gain_and_offset
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, blended_reference, warped_references
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.lmvic.trial_coding import TrialCoder, explained_bits
@@ -130,8 +130,6 @@ class _Search:
         steps = []
         if self.switches.gain_and_offset:
             steps.append(self._with_gain_and_offset)
-        if self.switches.offset_field:
-            steps.append(self._with_offset_field)
         if self.switches.residual_flow and self.switches.align:
             steps.append(self._with_residual_flow)
         best, least = found, None
@@ -160,10 +158,6 @@ class _Search:
             strings += 8 * len(encode_flow(prediction.offsets, self.tables))
         return strings + self.trial.bits(prediction.reference)
 
-    def _light(self, prediction: Prediction) -> Photometric:
-        view = self.source.view
-        return prediction.light or unchanged(len(self.neighbours), height=view.height, width=view.width)
-
     def _with_gain_and_offset(self, prediction: Prediction) -> Prediction | None:
         depth = torch.from_numpy(prediction.depth.depth())
         warped = warped_references(self.source.view, depth, self.neighbours, prediction.offsets, switches=self.switches)
@@ -171,20 +165,8 @@ class _Search:
         gains, offsets = (np.stack(values) for values in zip(*fits, strict=True))
         if max(np.abs(gains).max(), np.abs(offsets).max()) <= SMALLEST_CHANGE:
             return None
-        light = replace(self._light(prediction), gains=gains, offsets=offsets)
+        light = Photometric(gains, offsets)
         return replace(prediction, light=light, reference=blended_reference(self.images.inference, warped, light))
-
-    def _with_offset_field(self, prediction: Prediction) -> Prediction | None:
-        field = fit_field(prediction.reference, self.x)
-        if not field.any():
-            return None
-        light = replace(self._light(prediction), field=field)
-        # The field is the last thing that is added.
-        return replace(
-            prediction,
-            light=light,
-            reference=replace(prediction.reference, picture=light.with_field(prediction.reference.picture)),
-        )
 
     def _with_residual_flow(self, prediction: Prediction) -> Prediction | None:
         depth = torch.from_numpy(prediction.depth.depth())

@@ -96,7 +96,7 @@ def blended_reference(
     if not bool(blended.valid.any()):
         return None
     filled = fill_invalid(blended.picture[0], blended.valid[0])[None]
-    return Reference(filled if light is None else light.with_field(filled), blended.valid)
+    return Reference(filled, blended.valid)
 
 
 def _warp(view: View, depth: Tensor, reference: DecodedView, offsets: np.ndarray | None) -> Reference:

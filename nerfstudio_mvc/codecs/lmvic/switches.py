@@ -24,7 +24,6 @@ class LmvicSwitches:
         depth_follows_quality: depth takes fewer bits where the picture takes fewer.
         decide_per_view: a view that predicts badly is coded alone.
         gain_and_offset: of every colour of a reference, where the light has changed.
-        offset_field: the same in places.
         residual_flow: corrections of the warp where geometry fails.
     """
 
@@ -37,5 +36,4 @@ class LmvicSwitches:
     depth_follows_quality: bool = True
     decide_per_view: bool = True
     gain_and_offset: bool = False
-    offset_field: bool = False
     residual_flow: bool = False
