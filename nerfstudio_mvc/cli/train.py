@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nerfstudio_mvc.cli.console import format_bytes, print_json, print_table
-from nerfstudio_mvc.cli.flags import OptionalFloat, OptionalPath
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalFloat, OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Train:
     """Train the paper's model without one of its parts."""
     start_from: OptionalPath = None
     """Float weights that a new run starts from (float_weights.safetensors of another run)."""
+    device: DeviceChoice = "auto"
+    """Where to train; auto takes a GPU where there is one. Several: torchrun --nproc-per-node N -m
+    nerfstudio_mvc.cli.train ..."""
     threads: int | None = None
     """CPU threads; all when not given."""
     seed: int = 0
@@ -54,10 +58,13 @@ class Train:
         from nerfstudio_mvc.cli.training_view import TrainingView
         from nerfstudio_mvc.training.run import TrainingData, folders_below
 
+        leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
         data = TrainingData(folders_below(self.captures), folders_below(self.stills), depth=self.depth)
         train = self._train_paper if self.preset == "paper" else self._train_small
-        with TrainingView() as view:
+        with TrainingView(silent=not leads) as view:
             report = train(data, on_step=view.on_step, on_progress=view.on_progress, on_tick=view.on_tick)
+        if not leads:
+            return 0
         if self.json:
             print_json(report)
         else:
@@ -83,14 +90,24 @@ class Train:
             raise UsageError("--distortion ms-ssim needs a --crop-px of 192 or more, for its five scales")
 
     def _train_small(self, data: TrainingData, **callbacks: Any) -> TrainReport:
+        from nerfstudio_mvc.pipeline.device import resolve_device
         from nerfstudio_mvc.training.loop import Recipe
         from nerfstudio_mvc.training.run import train
 
         rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
         recipe = Recipe(minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, **rate)
-        return train(data, self.output_dir, recipe, threads=self.threads, start_from=self.start_from, **callbacks)
+        return train(
+            data,
+            self.output_dir,
+            recipe,
+            threads=self.threads,
+            device=resolve_device(self.device),
+            start_from=self.start_from,
+            **callbacks,
+        )
 
     def _train_paper(self, data: TrainingData, **callbacks: Any) -> TrainReport:
+        from nerfstudio_mvc.pipeline.device import resolve_device
         from nerfstudio_mvc.training.paper_run import PaperRecipe, train_paper
 
         rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
@@ -103,6 +120,7 @@ class Train:
             recipe,
             ablation=self.ablation,
             threads=self.threads,
+            device=resolve_device(self.device),
             start_from=self.start_from,
             **callbacks,
         )
@@ -111,3 +129,7 @@ class Train:
 def main() -> None:
     """Entry point of `ns-mvc-train`."""
     run_command(Train, "ns-mvc-train")
+
+
+if __name__ == "__main__":
+    main()

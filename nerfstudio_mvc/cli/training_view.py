@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class TrainingView:
-    """A context manager with the callbacks of a training run."""
+    """A context manager with the callbacks of a training run; `silent` shows nothing."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+    def __init__(self, *, silent: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, quiet=silent)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

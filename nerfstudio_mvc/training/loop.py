@@ -22,6 +22,7 @@ from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
 from nerfstudio_mvc.training.learning_curve import Progress
 from nerfstudio_mvc.training.objective import DecodedLook, random_quality, rate_distortion
+from nerfstudio_mvc.training.team import Team
 
 CURVE_VALUES = 4  # what `Trainer.train_step` returns
 
@@ -67,6 +68,7 @@ class Trainer:
         pictures, warped: what to train on; without `warped` single views only.
         recipe: how.
         device: of model and arithmetic; crops are drawn on the CPU.
+        team: the processes that train this model together; this one alone when None.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class Trainer:
         recipe: Recipe,
         *,
         device: str = "cpu",
+        team: Team | None = None,
     ) -> None:
         self.device = torch.device(device)
+        self.team = team or Team()
         self.model = model.to(self.device, memory_format=torch.channels_last).train()
         self.pictures, self.warped, self.recipe = pictures, warped, recipe
         self.look = DecodedLook(self.model)
@@ -159,21 +163,26 @@ class Trainer:
             checkpoint: the file.
             on_progress: called with each line of the learning curve.
             on_tick: called after each step with its number and the part of the time that is over, 0..1.
+
+        In a team only the first process calls back and saves; the curve is that of its own crops.
         """
-        recipe = self.recipe
+        recipe, leads = self.recipe, self.team.leads
+        self.team.share(self.model)
         start = saved = time.monotonic()
         first_step, sums = self.step, np.zeros(CURVE_VALUES)
         counted = 0
-        while (elapsed := time.monotonic() - start) < recipe.minutes * 60:
+        while (elapsed := self.team.agree(time.monotonic() - start, device=self.device)) < recipe.minutes * 60:
             self._set_rate(elapsed / (recipe.minutes * 60), self.step - first_step)
             sums += self.train_step()
             counted += 1
-            if on_tick is not None:
+            if leads and on_tick is not None:
                 on_tick(self.step, min(elapsed / (recipe.minutes * 60), 1.0))
-            if time.monotonic() - saved > recipe.checkpoint_minutes * 60 or counted == 100:
+            if leads and (time.monotonic() - saved > recipe.checkpoint_minutes * 60 or counted == 100):
                 on_progress(Progress(self.step, elapsed, *(sums / counted), learning_rate=self.learning_rate()))
                 self.save(checkpoint)
                 saved, sums, counted = time.monotonic(), np.zeros(CURVE_VALUES), 0
+        if not leads:
+            return
         if counted:
             elapsed = time.monotonic() - start
             on_progress(Progress(self.step, elapsed, *(sums / counted), learning_rate=self.learning_rate()))
@@ -199,7 +208,7 @@ class Trainer:
         """One step at the learning rate that is set; loss, bpp of single and of predicted views, MSE. float64 [4]"""
         recipe = self.recipe
         # Seeding per step makes a resumed run draw what an uninterrupted one would have drawn.
-        rng = np.random.default_rng((recipe.seed, self.step))
+        rng = self.team.generator(recipe.seed, self.step)
         torch.manual_seed(int(rng.integers(2**31)))
         quality = torch.tensor(random_quality(rng), device=self.device)
         single = self._moved(self.pictures.batch(recipe.batch_single, recipe.crop_px, rng))
@@ -211,6 +220,7 @@ class Trainer:
         loss, *told = self._losses(single, view, reference, quality)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.team.average_gradients(self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
             self.optimizer.step()

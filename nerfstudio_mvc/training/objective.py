@@ -54,7 +54,8 @@ class DecodedLook:
     """
 
     def __init__(self, model: ImageModel) -> None:
-        self.transform = BlockTransform(model.config.luma, model.config.chroma).requires_grad_(False)
+        transform = BlockTransform(model.config.luma, model.config.chroma).requires_grad_(False)
+        self.transform = transform.to(model.log_gain.device)
         self.model = model
 
     @torch.no_grad()

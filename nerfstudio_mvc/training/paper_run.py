@@ -34,6 +34,7 @@ from nerfstudio_mvc.training.run import (
     TrainReport,
     run_with_curve,
 )
+from nerfstudio_mvc.training.team import Team, team_from_environment
 from nerfstudio_mvc.training.view_sequences import ViewSequences
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
 
@@ -80,9 +81,16 @@ class PaperTrainer:
     """Owns model, optimiser and position in the run."""
 
     def __init__(
-        self, model: PaperModel, sequences: ViewSequences, recipe: PaperRecipe, *, device: str = "cpu"
+        self,
+        model: PaperModel,
+        sequences: ViewSequences,
+        recipe: PaperRecipe,
+        *,
+        device: str = "cpu",
+        team: Team | None = None,
     ) -> None:
         self.device = torch.device(device)
+        self.team = team or Team()
         self.model, self.sequences, self.recipe = model.to(self.device).train(), sequences, recipe
         self.optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
         self.step = 0
@@ -116,7 +124,7 @@ class PaperTrainer:
         """One step; loss, estimated bpp of first views and of those after them, MSE on 0..255. float64 [4]"""
         recipe = self.recipe
         # Seeding per step makes a resumed run draw what an uninterrupted one would have drawn.
-        rng = np.random.default_rng((recipe.seed, self.step))
+        rng = self.team.generator(recipe.seed, self.step)
         torch.manual_seed(int(rng.integers(2**31)))
         quality = torch.tensor(random_quality(rng), device=self.device)
         self.optimizer.zero_grad(set_to_none=True)
@@ -127,6 +135,7 @@ class PaperTrainer:
             (result.loss / recipe.batch).backward()
             first, *later = result.estimated_bpp
             sums += result.loss.item(), first, np.mean(later or [0.0]), PEAK_SQUARED * np.mean(result.mse)
+        self.team.average_gradients(self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -141,21 +150,24 @@ class PaperTrainer:
         on_tick: Callable[[int, float], None] | None = None,
     ) -> None:
         """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end."""
-        recipe = self.recipe
+        recipe, leads = self.recipe, self.team.leads
+        self.team.share(self.model)
         start = saved = time.monotonic()
         sums, counted = np.zeros(4), 0
-        while (elapsed := time.monotonic() - start) < recipe.minutes * 60:
+        while (elapsed := self.team.agree(time.monotonic() - start, device=self.device)) < recipe.minutes * 60:
             part = elapsed / (recipe.minutes * 60)
             for group in self.optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * 0.5 ** int(HALVINGS * part)
             sums += self.train_step()
             counted += 1
-            if on_tick is not None:
+            if leads and on_tick is not None:
                 on_tick(self.step, min(part, 1.0))
-            if time.monotonic() - saved > recipe.checkpoint_minutes * 60:
+            if leads and time.monotonic() - saved > recipe.checkpoint_minutes * 60:
                 on_progress(Progress(self.step, elapsed, *(sums / counted)))
                 self.save(checkpoint)
                 saved, sums, counted = time.monotonic(), np.zeros(4), 0
+        if not leads:
+            return
         if counted:
             on_progress(Progress(self.step, time.monotonic() - start, *(sums / counted)))
         self.save(checkpoint)
@@ -188,6 +200,7 @@ def train_paper(
     if threads is not None:
         torch.set_num_threads(threads)
     output_dir.mkdir(parents=True, exist_ok=True)
+    team, device = team_from_environment(device)
     captures = []
     for done, root in enumerate(data.captures):
         on_step("depth of captures", done, len(data.captures))
@@ -203,17 +216,19 @@ def train_paper(
             "or more: the paper's model trains on runs of views; give other captures or a smaller --crop-px"
         )
     torch.manual_seed(recipe.seed)
-    trainer = PaperTrainer(PaperModel(ablated(config or PaperConfig(), ablation)), sequences, recipe, device=device)
+    trainer = PaperTrainer(
+        PaperModel(ablated(config or PaperConfig(), ablation)), sequences, recipe, device=device, team=team
+    )
     checkpoint, last = run_with_curve(
         trainer, output_dir, start_from=start_from, on_progress=on_progress, on_tick=on_tick
     )
     model = trainer.model.eval().cpu()
-    save_safetensors(
-        {name: value.detach().half().contiguous() for name, value in model.state_dict().items()},
-        output_dir / FLOAT_WEIGHTS_NAME,
-    )
     weights = output_dir / WEIGHTS_NAME
-    weights.write_bytes(export_paper(model))
+    with team.one_after_another():
+        if team.leads:
+            state = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
+            save_safetensors(state, output_dir / FLOAT_WEIGHTS_NAME)
+            weights.write_bytes(export_paper(model))
     return TrainReport(trainer.step, checkpoint, weights, weights.stat().st_size, last)
 
 

@@ -6,6 +6,7 @@ Photographs are decoded once into a cache folder of .npy files, which the operat
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,10 @@ class Pictures:
         cached = self.cache / f"{name}.npy"
         if not cached.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
-            np.save(cached, read_image(path).pixels)
+            # Renamed when complete: another process of the team may look for it meanwhile.
+            partial = cached.with_name(f"{name}.{os.getpid()}.npy")
+            np.save(partial, read_image(path).pixels)
+            os.replace(partial, cached)
         return np.load(cached, mmap_mode="r")
 
     def batch(self, count: int, crop_px: int, rng: np.random.Generator) -> Tensor:

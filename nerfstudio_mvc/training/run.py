@@ -24,6 +24,7 @@ from nerfstudio_mvc.training.export import export
 from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
 from nerfstudio_mvc.training.loop import Recipe, Trainer
 from nerfstudio_mvc.training.pictures import Pictures
+from nerfstudio_mvc.training.team import team_from_environment
 from nerfstudio_mvc.training.warped_views import WarpedViews, store_warped_views
 
 CHECKPOINT_NAME = "checkpoint.pt"
@@ -75,6 +76,7 @@ def train(
     *,
     config: LmvicConfig | None = None,
     threads: int | None = None,
+    device: str = "cpu",
     start_from: Path | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -90,6 +92,7 @@ def train(
         recipe: how long and how fast.
         config: widths of a new model; those of the small preset when None.
         threads: CPU threads; all when None.
+        device: "cpu" or "cuda"; of several processes that `torchrun` started each takes a GPU of its own.
         start_from: float weights that a new run starts from instead of noise; a run that is continued has its own.
         on_step: called with (step, done, total) before and after training.
         on_progress: called with each line of the learning curve.
@@ -104,21 +107,31 @@ def train(
         torch.set_num_threads(threads)
     output_dir.mkdir(parents=True, exist_ok=True)
     pictures = Pictures(_photographs(data, recipe.crop_px), cache=output_dir / "pictures")
-    warped_paths = _warped_paths(data, output_dir / "warped", recipe.crop_px, on_step)
+    team, device = team_from_environment(device)
+    with team.one_after_another():
+        warped_paths = _warped_paths(data, output_dir / "warped", recipe.crop_px, on_step)
     warped = WarpedViews(warped_paths) if warped_paths else None
     torch.manual_seed(recipe.seed)
-    trainer = Trainer(ImageModel(config or LmvicConfig()), pictures, warped, recipe)
+    trainer = Trainer(ImageModel(config or LmvicConfig()), pictures, warped, recipe, device=device, team=team)
     checkpoint, last = run_with_curve(
         trainer, output_dir, start_from=start_from, on_progress=on_progress, on_tick=on_tick
     )
+    weights = output_dir / WEIGHTS_NAME
+    with team.one_after_another():
+        if team.leads:
+            _write_weights(trainer, output_dir, on_step)
+    return TrainReport(trainer.step, checkpoint, weights, weights.stat().st_size, last)
+
+
+def _write_weights(trainer: Trainer, output_dir: Path, on_step: Callable[[str, int, int], None]) -> None:
     on_step("counting symbols for the tables", 0, 1)
+    # Symbols are counted on the CPU, where the model goes with this.
+    trainer = Trainer(trainer.model, trainer.pictures, trainer.warped, trainer.recipe)
     trainer.model.eval()
     trainer.save_weights(output_dir / FLOAT_WEIGHTS_NAME)
     content = export(trainer.model, _export_samples(trainer, EXPORT_SAMPLES))
+    (output_dir / WEIGHTS_NAME).write_bytes(content)
     on_step("counting symbols for the tables", 1, 1)
-    weights = output_dir / WEIGHTS_NAME
-    weights.write_bytes(content)
-    return TrainReport(trainer.step, checkpoint, weights, len(content), last)
 
 
 def run_with_curve(
