@@ -22,13 +22,13 @@ from nerfstudio_mvc.geometry.flow import FlowField, flow_to_reference
 from nerfstudio_mvc.geometry.warping import warp
 
 SAMPLES_PER_CELL = 8  # along a side: half resolution for cells of 16 pixels
-FIRST_OFFSETS_PX = (-9.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 9.0)
+FIRST_OFFSETS_PX = (-2.0, 0.0, 2.0)  # what is farther off is the refined depth's to find
 LATER_STEPS_PX = (1.0, 0.5, 0.25)
 JUMP_BITS, JUMP_BITS_PER_PX, JUMP_LIMIT_PX = 3.0, 1.5, 6.0
 """What a neighbour's other offset costs: any difference, each pixel of it, up to a limit."""
 ZERO_BITS, NONZERO_BITS, DOUBLING_BITS = 0.1, 4.0, 1.5
 """What a coded residual costs: zero, one step, and each doubling above that."""
-_DISTANCES_PX = (0.5, 1.0, 2.0, 4.0, 8.0)
+_DISTANCES_PX = (0.5, 1.0, 2.0)
 _WIDEST_SPACING = 8  # beyond it losses grow with the area alone
 _CONTEXT_SAMPLES = 9  # window whose mean stands for what a view knows of itself
 

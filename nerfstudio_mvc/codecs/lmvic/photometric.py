@@ -23,7 +23,8 @@ GAIN_STEPS, OFFSET_STEPS = 64, 255
 """Steps of gain per factor of 1 around 1, and of offsets per full range: 1.6 % and one grey level."""
 LARGEST_CHANGE = 48
 _OUTLIER = 0.1  # what differs by more after a first fit is not light
-TOO_FEW_PIXELS = 256
+FIT_STRIDE = 4  # pixels, along a side: light changes slowly
+TOO_FEW_PIXELS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +72,15 @@ def get_photometric(decoder: SymbolDecoder, references: int, *, tables: TableSet
 def fit_gain_and_offset(warped: Reference, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Steps of gain and offset that bring a warped reference closest to the view x [1, 3, H, W]. int64 [3] both
 
-    Least squares over valid pixels, again without those that the first fit leaves far off.
+    Least squares over every fourth valid pixel of every fourth row, again without those that the first fit leaves far
+    off.
     """
-    seen = warped.valid[0, 0] > 0.5
+    valid, picture, x = (part[..., ::FIT_STRIDE, ::FIT_STRIDE] for part in (warped.valid, warped.picture, x))
+    seen = valid[0, 0] > 0.5
     if int(seen.sum()) < TOO_FEW_PIXELS:
         return np.zeros(COLORS, np.int64), np.zeros(COLORS, np.int64)
     gains, offsets = [], []
-    for before, after in zip(warped.picture[0][:, seen].double() - 0.5, x[0][:, seen].double() - 0.5, strict=True):
+    for before, after in zip(picture[0][:, seen].double() - 0.5, x[0][:, seen].double() - 0.5, strict=True):
         change = after - before
         slope, shift = 0.0, float(change.median())
         for _ in range(2):

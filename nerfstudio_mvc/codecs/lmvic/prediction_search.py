@@ -34,8 +34,8 @@ from nerfstudio_mvc.entropy.tables import TableSet
 MAX_REFERENCES = 2
 MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be believed
 CLEARLY_GOOD_BITS = 0.5  # per luma sample that the reference explains: coded alone the view would certainly cost more
-SMALLEST_CHANGE = 3  # steps of gain or offset that are not worth a trial
-FLOW_BITS_PER_GREY_LEVEL = 4.0  # of a cell of 16 x 16 pixels, at quality 5
+SMALLEST_CHANGE = 5  # steps of gain or offset that are not worth a trial: 8 % or five grey levels
+FLOW_BITS_PER_GREY_LEVEL = 16.0  # of a cell of 16 x 16 pixels, at quality 5
 DEPTH_BITS_PER_GREY_LEVEL = 2.5  # of a cell of the coded depth, at quality 5
 GROWTH_PER_QUALITY = 1.35
 """What a grey level of difference costs the picture grows with the quality, here per point."""
@@ -114,6 +114,7 @@ class _Search:
         self.tables: TableSet = images.tables.latent
         self.growth = GROWTH_PER_QUALITY ** (quality - 5)
         self.trial = TrialCoder(images, x, quality=quality)
+        self._plain_warped: list[Reference] = []
 
     def plain(self, references: tuple[int, ...]) -> Prediction:
         """Depth and the reference it gives, without corrections."""
@@ -123,7 +124,8 @@ class _Search:
             tables=self.tables,
             bits_per_grey_level=self._depth_bits(),
         )
-        return self._with_reference(Prediction(references, depth))
+        self._plain_warped = self._warped(depth)
+        return self._blended(Prediction(references, depth), self._plain_warped)
 
     def improved(self, found: Prediction) -> Prediction:
         """The best of `found` and what corrections make of it."""
@@ -145,9 +147,11 @@ class _Search:
     def _depth_bits(self) -> float:
         return DEPTH_BITS_PER_GREY_LEVEL * self.growth if self.switches.depth_follows_quality else BITS_PER_GREY_LEVEL
 
-    def _with_reference(self, prediction: Prediction) -> Prediction:
-        depth = torch.from_numpy(prediction.depth.depth())
-        warped = warped_references(self.source.view, depth, self.neighbours, prediction.offsets, switches=self.switches)
+    def _warped(self, depth: CodedDepth, offsets: np.ndarray | None = None) -> list[Reference]:
+        depth_map = torch.from_numpy(depth.depth())
+        return warped_references(self.source.view, depth_map, self.neighbours, offsets, switches=self.switches)
+
+    def _blended(self, prediction: Prediction, warped: Sequence[Reference]) -> Prediction:
         return replace(prediction, reference=blended_reference(self.images.inference, warped, prediction.light))
 
     def _bits(self, prediction: Prediction) -> float:
@@ -159,14 +163,11 @@ class _Search:
         return strings + self.trial.bits(prediction.reference)
 
     def _with_gain_and_offset(self, prediction: Prediction) -> Prediction | None:
-        depth = torch.from_numpy(prediction.depth.depth())
-        warped = warped_references(self.source.view, depth, self.neighbours, prediction.offsets, switches=self.switches)
-        fits = [fit_gain_and_offset(reference, self.x) for reference in warped]
+        fits = [fit_gain_and_offset(reference, self.x) for reference in self._plain_warped]
         gains, offsets = (np.stack(values) for values in zip(*fits, strict=True))
         if max(np.abs(gains).max(), np.abs(offsets).max()) <= SMALLEST_CHANGE:
             return None
-        light = Photometric(gains, offsets)
-        return replace(prediction, light=light, reference=blended_reference(self.images.inference, warped, light))
+        return self._blended(replace(prediction, light=Photometric(gains, offsets)), self._plain_warped)
 
     def _with_residual_flow(self, prediction: Prediction) -> Prediction | None:
         depth = torch.from_numpy(prediction.depth.depth())
@@ -183,4 +184,4 @@ class _Search:
         offsets = np.stack([field for field, _ in found])
         if not offsets.any():
             return None
-        return self._with_reference(replace(prediction, offsets=offsets))
+        return self._blended(replace(prediction, offsets=offsets), self._warped(prediction.depth, offsets))

@@ -35,5 +35,5 @@ class LmvicSwitches:
     refine_depth: bool = True
     depth_follows_quality: bool = True
     decide_per_view: bool = True
-    gain_and_offset: bool = False
+    gain_and_offset: bool = True
     residual_flow: bool = False
