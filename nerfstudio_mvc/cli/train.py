@@ -36,7 +36,7 @@ class Train:
     depth: Literal["sparse", "gaussians", "auto"] = "sparse"
     """Where the depth that warps the neighbours comes from."""
     distortion: Literal["mse", "ms-ssim"] = "mse"
-    """What the paper's model is trained for."""
+    """What the model is trained for. ms-ssim goes on best from weights trained for mse (--start-from)."""
     ablation: Literal["none", "separate", "concatenate", "no-mask", "no-depth-prediction"] = "none"
     """Train the paper's model without one of its parts."""
     start_from: OptionalPath = None
@@ -56,13 +56,22 @@ class Train:
         self._check()
         # torch and the rest arrive only now: --help has answered already.
         from nerfstudio_mvc.cli.training_view import TrainingView
+        from nerfstudio_mvc.pipeline.device import resolve_device
         from nerfstudio_mvc.training.run import TrainingData, folders_below
 
         leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
         data = TrainingData(folders_below(self.captures), folders_below(self.stills), depth=self.depth)
         train = self._train_paper if self.preset == "paper" else self._train_small
         with TrainingView(silent=not leads) as view:
-            report = train(data, on_step=view.on_step, on_progress=view.on_progress, on_tick=view.on_tick)
+            report = train(
+                data,
+                threads=self.threads,
+                device=resolve_device(self.device),
+                start_from=self.start_from,
+                on_step=view.on_step,
+                on_progress=view.on_progress,
+                on_tick=view.on_tick,
+            )
         if not leads:
             return 0
         if self.json:
@@ -84,46 +93,27 @@ class Train:
             )
         if self.preset == "paper" and self.stills:
             raise UsageError("--stills are single views: --preset paper trains on runs of views, leave them out")
-        if self.preset == "small" and (self.distortion != "mse" or self.ablation != "none"):
-            raise UsageError("--distortion and --ablation go with --preset paper")
+        if self.preset == "small" and self.ablation != "none":
+            raise UsageError("--ablation goes with --preset paper")
         if self.distortion == "ms-ssim" and self.crop_px < 192:
             raise UsageError("--distortion ms-ssim needs a --crop-px of 192 or more, for its five scales")
 
-    def _train_small(self, data: TrainingData, **callbacks: Any) -> TrainReport:
-        from nerfstudio_mvc.pipeline.device import resolve_device
+    def _train_small(self, data: TrainingData, **options: Any) -> TrainReport:
         from nerfstudio_mvc.training.loop import Recipe
         from nerfstudio_mvc.training.run import train
 
         rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
-        recipe = Recipe(minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, **rate)
-        return train(
-            data,
-            self.output_dir,
-            recipe,
-            threads=self.threads,
-            device=resolve_device(self.device),
-            start_from=self.start_from,
-            **callbacks,
-        )
+        recipe = Recipe(minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, distortion=self.distortion, **rate)
+        return train(data, self.output_dir, recipe, **options)
 
-    def _train_paper(self, data: TrainingData, **callbacks: Any) -> TrainReport:
-        from nerfstudio_mvc.pipeline.device import resolve_device
+    def _train_paper(self, data: TrainingData, **options: Any) -> TrainReport:
         from nerfstudio_mvc.training.paper_run import PaperRecipe, train_paper
 
         rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
         recipe = PaperRecipe(
             minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, distortion=self.distortion, **rate
         )
-        return train_paper(
-            data,
-            self.output_dir,
-            recipe,
-            ablation=self.ablation,
-            threads=self.threads,
-            device=resolve_device(self.device),
-            start_from=self.start_from,
-            **callbacks,
-        )
+        return train_paper(data, self.output_dir, recipe, ablation=self.ablation, **options)
 
 
 def main() -> None:

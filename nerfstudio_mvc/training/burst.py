@@ -13,7 +13,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from nerfstudio_mvc.training.tile_shards import TilePictures, TileViews, read_sh
 
 PLAN_NAME, INDEX_NAME = "plan.json", "checkpoint.json"
 PART_BYTES = 15 << 20
-MOMENTS = ("exp_avg", "exp_avg_sq")
+MOMENTS = {"exp_avg", "exp_avg_sq", "momentum"}
 
 
 @dataclass(frozen=True)
@@ -201,11 +201,12 @@ def read_plan(path: Path) -> tuple[BurstPlan, LmvicConfig]:
         raise WeightsError(f"{path} is no plan of a burst ({error}): pack again") from error
 
 
-def round_moments(optimizer: torch.optim.Optimizer) -> None:
-    """Round Adam's moments to bfloat16, as a checkpoint stores them: half of its bytes for no loss that shows."""
-    for values in optimizer.state.values():
-        for name in MOMENTS:
-            values[name].copy_(values[name].bfloat16())
+def round_moments(optimizers: Iterable[torch.optim.Optimizer]) -> None:
+    """Round the optimisers' moments to bfloat16, as a checkpoint stores them: half of its bytes, no loss that shows."""
+    for optimizer in optimizers:
+        for values in optimizer.state.values():
+            for name in MOMENTS & values.keys():
+                values[name].copy_(values[name].bfloat16())
 
 
 def _to_boundary(trainer: Trainer, plan: BurstPlan) -> np.ndarray:
@@ -215,21 +216,23 @@ def _to_boundary(trainer: Trainer, plan: BurstPlan) -> np.ndarray:
         trainer.set_learning_rate(plan.rate_at(trainer.step))
         sums += trainer.train_step()
         counted += 1
-    round_moments(trainer.optimizer)
+    round_moments(trainer.optimizers.values())
     return sums / counted
 
 
 def _stored(state: dict[str, Any]) -> dict[str, Any]:
     """The state on the CPU with its moments in bfloat16; nothing is lost where they were rounded."""
-    if "optimizer" not in state:
-        return state
-    optimizer = state["optimizer"]
+    model = {name: value.detach().cpu() for name, value in state["model"].items()}
+    optimizers = {name: _with_stored_moments(optimizer) for name, optimizer in state.get("optimizers", {}).items()}
+    return {"model": model, "optimizers": optimizers, "step": state["step"]}
+
+
+def _with_stored_moments(optimizer: dict[str, Any]) -> dict[str, Any]:
     moments = {
         key: {name: value.to("cpu", torch.bfloat16 if name in MOMENTS else None) for name, value in values.items()}
         for key, values in optimizer["state"].items()
     }
-    model = {name: value.detach().cpu() for name, value in state["model"].items()}
-    return {"model": model, "optimizer": {**optimizer, "state": moments}, "step": state["step"]}
+    return {**optimizer, "state": moments}
 
 
 def _tiles(folder: Path) -> np.ndarray:

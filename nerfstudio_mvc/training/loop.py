@@ -8,20 +8,22 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
 from nerfstudio_mvc.training.learning_curve import Progress
-from nerfstudio_mvc.training.objective import DecodedLook, random_quality, rate_distortion
+from nerfstudio_mvc.training.muon import Muon, is_matrix
+from nerfstudio_mvc.training.objective import DecodedLook, Distortion, random_quality, rate_distortion
 from nerfstudio_mvc.training.team import Team
 
 CURVE_VALUES = 4  # what `Trainer.train_step` returns
@@ -42,6 +44,7 @@ class Recipe:
     batch_single: int = 2
     batch_predicted: int = 2
     crop_px: int = 256
+    distortion: Distortion = "mse"
     checkpoint_minutes: float = 5.0
     bfloat16: bool = True
     compiled: bool = False
@@ -86,28 +89,22 @@ class Trainer:
         self.model = model.to(self.device, memory_format=torch.channels_last).train()
         self.pictures, self.warped, self.recipe = pictures, warped, recipe
         self.look = DecodedLook(self.model)
-        self.optimizer = torch.optim.Adam(
-            [
-                {"params": [p for name, p in model.named_parameters() if part_of(name) == part], "share": share}
-                for part, share in RATE_SHARES.items()
-            ],
-            lr=recipe.learning_rate,
-            fused=True,
-        )
+        self.optimizers = optimizers_of(self.model, recipe.learning_rate)
         self.step = 0
         self._losses = torch.compile(self._losses_of, dynamic=False) if recipe.compiled else self._losses_of
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint; one without optimiser state starts the optimiser afresh."""
+        """Continue from a checkpoint; one without optimisers' states starts them afresh."""
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.restore(state)
 
     def state(self) -> dict[str, Any]:
         """Everything a run continues from."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        return {"model": self.model.state_dict(), "optimizers": optimizers, "step": self.step}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned, on any device; without an optimiser in it that starts afresh.
+        """Continue from what `state` returned, on any device; without optimisers in it these start afresh.
 
         Raises:
             WeightsError: it is of another model.
@@ -115,8 +112,8 @@ class Trainer:
         try:
             self.model.load_state_dict(state["model"])
             self.step = state["step"]
-            if "optimizer" in state:
-                self.optimizer.load_state_dict(state["optimizer"])
+            for name, optimizer_state in state.get("optimizers", {}).items():
+                self.optimizers[name].load_state_dict(optimizer_state)
         except (RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"the checkpoint is of another model, begin a new run ({reason})") from error
@@ -190,7 +187,7 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """The highest that a group of parameters takes now."""
-        return max(group["lr"] for group in self.optimizer.param_groups)
+        return max(group["lr"] for group in self._groups())
 
     def _set_rate(self, part: float, steps_done: int) -> None:
         recipe = self.recipe
@@ -201,8 +198,11 @@ class Trainer:
 
     def set_learning_rate(self, rate: float) -> None:
         """Each group of parameters takes its share of `rate` from the next step on."""
-        for group in self.optimizer.param_groups:
+        for group in self._groups():
             group["lr"] = rate * group["share"]
+
+    def _groups(self) -> Iterator[dict[str, Any]]:
+        return chain.from_iterable(optimizer.param_groups for optimizer in self.optimizers.values())
 
     def train_step(self) -> np.ndarray:
         """One step at the learning rate that is set; loss, bpp of single and of predicted views, MSE. float64 [4]"""
@@ -218,12 +218,13 @@ class Trainer:
             view, warped, valid = self._moved(view), warped.to(self.device), valid.to(self.device)
             reference = self.reference(warped, valid, quality, single_only=rng.random() < 0.25)
         loss, *told = self._losses(single, view, reference, quality)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         self.team.average_gradients(self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
-            self.optimizer.step()
+            for optimizer in self.optimizers.values():
+                optimizer.step()
         self.step += 1
         return np.array([loss.item(), *(value.item() for value in told)])
 
@@ -241,12 +242,28 @@ class Trainer:
         self, single: Tensor, view: Tensor | None, reference: Reference | None, quality: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
-            alone = rate_distortion(self.model, single, None, quality)
+            alone = rate_distortion(self.model, single, None, quality, distortion=self.recipe.distortion)
             if view is None:
                 return alone.loss, alone.estimated_bpp.detach(), torch.zeros(()), alone.mse.detach()
-            predicted = rate_distortion(self.model, view, reference, quality)
+            predicted = rate_distortion(self.model, view, reference, quality, distortion=self.recipe.distortion)
         loss, mse = alone.loss + predicted.loss, (alone.mse + predicted.mse).detach() / 2
         return loss, alone.estimated_bpp.detach(), predicted.estimated_bpp.detach(), mse
+
+
+def optimizers_of(model: nn.Module, learning_rate: float) -> dict[str, torch.optim.Optimizer]:
+    """Muon for the matrices of the learned branches, Adam for everything else, each with its `RATE_SHARES`."""
+    groups: dict[str, list[dict[str, Any]]] = {"adam": [], "muon": []}
+    for part, share in RATE_SHARES.items():
+        parameters = [parameter for name, parameter in model.named_parameters() if part_of(name) == part]
+        matrices = [parameter for parameter in parameters if part == "rest" and is_matrix(parameter)]
+        others = [parameter for parameter in parameters if not any(parameter is matrix for matrix in matrices)]
+        groups["adam"].append({"params": others, "share": share})
+        if matrices:
+            groups["muon"].append({"params": matrices, "share": share})
+    return {
+        "adam": torch.optim.Adam(groups["adam"], lr=learning_rate, fused=True),
+        "muon": Muon(groups["muon"], lr=learning_rate),
+    }
 
 
 def part_of(parameter_name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +12,13 @@ from torch.nn import functional as F
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference, quality_weights
 from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
+from nerfstudio_mvc.quality.ms_ssim import ms_ssim_index
 
+Distortion = Literal["mse", "ms-ssim"]
+
+MS_SSIM_SHARE = 1 / 32
+"""1 - MS-SSIM is weighted by this much of what the MSE (0..1) is: 3D-GP-LMVIC's pairs 8 and 256, both with 64 for
+depth."""
 PEAK_SQUARED = 255.0**2
 # Quantiser step (0..1 pixels) times sqrt(rd_lambda) at which rounded DCT coefficients lose as much as the codec does.
 LOOK_STEP = 0.0225
@@ -32,7 +39,17 @@ def rd_lambda_at(model: ImageModel, quality: Tensor) -> Tensor:
     return torch.exp((quality_weights(quality) * logs).sum())
 
 
-def rate_distortion(model: ImageModel, x: Tensor, reference: Reference | None, quality: Tensor) -> RateDistortion:
+def image_error(x: Tensor, x_hat: Tensor, *, distortion: Distortion) -> Tensor:
+    """What the weight of the MSE (pixels 0..1) multiplies: the MSE, or what stands for it. [B, 3, H, W] -> []"""
+    if distortion == "mse":
+        return (x_hat - x).square().mean()
+    with torch.autocast(x.device.type, enabled=False):
+        return MS_SSIM_SHARE * (1 - ms_ssim_index(x, x_hat.float()).mean())
+
+
+def rate_distortion(
+    model: ImageModel, x: Tensor, reference: Reference | None, quality: Tensor, *, distortion: Distortion = "mse"
+) -> RateDistortion:
     """Loss of coding `x` [B, 3, H, W] with or without a reference.
 
     The sum is divided by what rate-distortion theory makes of it at high rate (about 1.7 sqrt(rd_lambda) bits), so that
@@ -40,9 +57,10 @@ def rate_distortion(model: ImageModel, x: Tensor, reference: Reference | None, q
     """
     output = model(x, reference, quality=quality)
     bpp = (output.bits_y + output.bits_z) / (x.shape[0] * x.shape[2] * x.shape[3])
-    mse = (output.x_hat - x).pow(2).mean() * PEAK_SQUARED
+    error = image_error(x, output.x_hat, distortion=distortion) * PEAK_SQUARED
+    mse = error if distortion == "mse" else image_error(x, output.x_hat.detach(), distortion="mse") * PEAK_SQUARED
     weight = rd_lambda_at(model, quality)
-    return RateDistortion((bpp + weight * mse) / (1 + 1.7 * weight.sqrt()), bpp, mse)
+    return RateDistortion((bpp + weight * error) / (1 + 1.7 * weight.sqrt()), bpp, mse)
 
 
 class DecodedLook:

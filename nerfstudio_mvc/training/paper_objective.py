@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.image_model import quality_weights
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
-from nerfstudio_mvc.quality.ms_ssim import ms_ssim_index
+from nerfstudio_mvc.training.objective import Distortion, image_error
 from nerfstudio_mvc.training.view_sequences import CroppedView
-
-Distortion = Literal["mse", "ms-ssim"]
 
 VIEW_WEIGHTS = (0.5, 1.2, 0.5, 0.9)
 """Of the distortions of the four views of a run, from the authors' code."""
-MS_SSIM_SHARE = 1 / 32
-"""1 - MS-SSIM is weighted by this much of what the MSE is: the authors' pairs 8 and 256, both with 64 for depth."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +47,11 @@ def sequence_loss(
         state = result["state"]
         pixels = view.picture.shape[0] * view.picture.shape[2] * view.picture.shape[3]
         bpp = -sum(values.log2().sum() for values in result["likelihoods"].values()) / pixels
-        mse = (result["x_hat"] - view.picture).square().mean()
-        image_error = mse
-        if distortion == "ms-ssim":
-            image_error = MS_SSIM_SHARE * (1 - ms_ssim_index(view.picture, result["x_hat"]))
-        weighted = weight * image_error
+        weighted = weight * image_error(view.picture, result["x_hat"], distortion=distortion)
         if depth is not None:
             unit = view.geometry.depth_unit
             weighted = weighted + depth_weight * (result["depth_hat"] - depth / unit).square().mean()
         loss = loss + VIEW_WEIGHTS[idx % len(VIEW_WEIGHTS)] * weighted + bpp
         rates.append(bpp.item())
-        errors.append(mse.item())
+        errors.append(image_error(view.picture, result["x_hat"].detach(), distortion="mse").item())
     return SequenceLoss(loss / len(run), tuple(rates), tuple(errors))

@@ -19,7 +19,7 @@ from nerfstudio_mvc.capture.views import Capture
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
 from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_latent_tables
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture, warped_references
+from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture, to_pixels, warped_references
 from nerfstudio_mvc.splatting.prior import DepthPrior
 from nerfstudio_mvc.training.crops import draw_crops, split_stacked
 
@@ -51,8 +51,8 @@ def store_warped_views(
         source = SourceView(view, pixels, depth_map.depth, depth_map.valid)
         depth = torch.from_numpy(depth_for_prediction(source, neighbours, tables=tables).depth())
         references = warped_references(view, depth, neighbours)
-        layers = [_levels(reference.picture) for reference in references]
-        validity = [_levels(reference.valid) for reference in references]
+        layers = [to_pixels(reference.picture) for reference in references]
+        validity = [to_pixels(reference.valid) for reference in references]
         np.save(folder / f"{view.view_idx:04d}.npy", np.concatenate([pixels, *layers, *validity], 2))
         written += 1
         if on_view is not None:
@@ -78,8 +78,3 @@ class WarpedViews:
 def _depth(prior: DepthPrior, view_idx: int) -> Tensor | None:
     depth_map = prior.maps[view_idx]
     return None if depth_map is None else torch.from_numpy(depth_map.depth)
-
-
-def _levels(values: Tensor) -> np.ndarray:
-    """[1, C, H, W], 0..1 -> uint8 [H, W, C]"""
-    return (values[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).numpy()

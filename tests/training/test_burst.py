@@ -69,7 +69,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def flat(state) -> torch.Tensor:
-    moments = [value.flatten().float() for values in state["optimizer"]["state"].values() for value in values.values()]
+    stored = [values for optimizer in state["optimizers"].values() for values in optimizer["state"].values()]
+    moments = [value.flatten().float() for values in stored for value in values.values()]
     return torch.cat([*(value.flatten().float() for value in state["model"].values()), *moments])
 
 

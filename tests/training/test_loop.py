@@ -57,9 +57,10 @@ def test_loss_falls(tmp_path):
 
 def test_every_parameter_learns_at_some_rate(tmp_path):
     trainer = make_trainer(tmp_path)
-    grouped = sum(len(group["params"]) for group in trainer.optimizer.param_groups)
-    names = [name for name, _ in trainer.model.named_parameters()]
-    assert grouped == len(names)
+    groups = [group for optimizer in trainer.optimizers.values() for group in optimizer.param_groups]
+    grouped = [id(parameter) for group in groups for parameter in group["params"]]
+    names, parameters = zip(*trainer.model.named_parameters(), strict=True)
+    assert sorted(grouped) == sorted(map(id, parameters))  # each once
     assert {part_of(name) for name in names} == set(RATE_SHARES)
 
 

@@ -1,11 +1,11 @@
-"""What training pretends a neighbour looks like."""
+"""What training minimises, and what it pretends a neighbour looks like."""
 
 import numpy as np
 import pytest
 import torch
 
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
-from nerfstudio_mvc.training.objective import DecodedLook
+from nerfstudio_mvc.training.objective import DecodedLook, image_error, rate_distortion
 
 
 def photograph() -> torch.Tensor:
@@ -46,3 +46,25 @@ def test_blocks_of_the_look_lie_anywhere():
         looks.append(look(picture, torch.tensor(3.0)))
     assert all(shown.shape == picture.shape for shown in looks)
     assert len({float(shown.sum()) for shown in looks}) == 4
+
+
+def test_ms_ssim_forgives_a_shift_in_brightness_and_the_mse_does_not():
+    torch.manual_seed(0)
+    picture = photograph().repeat(1, 1, 2, 2)
+    noisy, brighter = picture + 0.03 * torch.randn_like(picture), picture + 0.03
+    mse = [float(image_error(picture, shown, distortion="mse")) for shown in (noisy, brighter)]
+    structure = [float(image_error(picture, shown, distortion="ms-ssim")) for shown in (noisy, brighter)]
+    assert mse[0] == pytest.approx(mse[1], rel=0.05)
+    assert structure[1] < 0.1 * structure[0]
+
+
+def test_training_for_ms_ssim_still_reports_the_mse():
+    model, picture, losses = ImageModel(), photograph().repeat(1, 1, 2, 2), []
+    for distortion in ("mse", "ms-ssim"):
+        torch.manual_seed(0)
+        losses.append(rate_distortion(model, picture, None, torch.tensor(4.0), distortion=distortion))
+    assert losses[0].mse.item() == pytest.approx(losses[1].mse.item(), rel=1e-6)
+    assert losses[0].estimated_bpp.item() == losses[1].estimated_bpp.item()
+    assert losses[0].loss.item() != losses[1].loss.item()
+    losses[1].loss.backward()
+    assert float(model.log_gain.grad.abs().sum()) > 0
