@@ -13,7 +13,7 @@ from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.photometric import Photometric
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture
 from nerfstudio_mvc.codecs.lmvic.residual_flow import flow_grid
-from nerfstudio_mvc.codecs.lmvic.trial_coding import TILE_PX, _tiles, explained_bits, rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.trial_coding import TILE_PX, TrialCost, _tiles, explained_bits, rd_lambda_of
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 
@@ -81,7 +81,7 @@ def test_a_clearly_predicted_view_is_coded_once(monkeypatch, sources):
 
 
 def test_darker_views_say_so(monkeypatch, sources):
-    monkeypatch.setattr(prediction_search.TrialCoder, "bits", lambda self, reference: _error(self, reference))
+    monkeypatch.setattr(prediction_search.TrialCoder, "cost", lambda self, reference: _error(self, reference))
     darker = [sources[0], replace(sources[1], pixels=(sources[1].pixels * 0.92).astype(np.uint8))]
     assert "light" in coded_with(darker, gain_and_offset=True)[1]
     assert "light" not in coded_with(darker, gain_and_offset=False)[1]
@@ -90,7 +90,8 @@ def test_darker_views_say_so(monkeypatch, sources):
 def _error(trial, reference):
     """A trial by plain error: an untrained model makes little of a reference."""
     sample = trial._sample
-    return float((sample - (0.5 if reference is None else reference.picture)).square().mean()) * 1e6
+    error = float((sample - (0.5 if reference is None else reference.picture)).square().mean())
+    return TrialCost(bits=1.0, error_bits=error * 1e6)
 
 
 def corrected(found):

@@ -3,7 +3,8 @@
     first view of a group, and where prediction does not pay   (depth,) image alone
     every other view                                           references, depth, corrections, image given the reference
 
-In which order is `group_order`'s decision, how a view is predicted `prediction_search`'s. Encoder and decoder share
+In which order is `group_order`'s decision, how finely each view is coded `view_qualities`', how it is predicted
+`prediction_search`'s. Encoder and decoder share
 `reference_pictures`; both see only what the strings hold. Pictures that serve as references are the 8-bit ones, so that
 a rounding difference between two machines does not grow along the chain.
 """
@@ -30,10 +31,13 @@ from nerfstudio_mvc.codecs.lmvic.group_order import order_within_group
 from nerfstudio_mvc.codecs.lmvic.group_strings import (
     DEPTH,
     IMAGE,
+    QUALITY,
     REFERENCES,
     check_group_size,
     check_pixels,
     decoding_order,
+    read_quality,
+    write_quality,
 )
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
@@ -41,6 +45,7 @@ from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, Predic
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.lmvic.trial_coding import error_bits, rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.view_qualities import view_qualities
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
@@ -83,9 +88,12 @@ class LmvicCodec:
         decoded: dict[int, DecodedView] = {}
         coded, reconstructions = {}, {}
         order = order_within_group([source.view for source in views]) if self.switches.between else range(len(views))
+        qualities = view_qualities(views, order, images=self.images, quality=quality, switches=self.switches)
         for position in order:
-            source = views[position]
-            substreams, decoded[position], pixels = self._encode_view(source, decoded, quality=quality)
+            source, own = views[position], qualities[position]
+            substreams, decoded[position], pixels = self._encode_view(source, decoded, quality=own)
+            if own != quality:
+                substreams.insert(0, Substream(QUALITY, write_quality(own)))
             coded[position] = CodedView(source.view.view_idx, tuple(substreams))
             reconstructions[source.view.view_idx] = pixels
             if on_view is not None:
@@ -162,7 +170,8 @@ class LmvicCodec:
             depth = torch.from_numpy(decode_depth(strings[DEPTH], self.tables.latent, grid=grid).depth())
         reference = self._decode_reference(view, strings, depth, references)
         size = (view.height, view.width)
-        pixels = to_pixels(self.images.decode(strings[IMAGE], size, reference, quality=quality))
+        own = read_quality(strings, view, otherwise=quality)
+        pixels = to_pixels(self.images.decode(strings[IMAGE], size, reference, quality=own))
         return DecodedView(view, self._kept(pixels), depth), pixels
 
     def _kept(self, pixels: np.ndarray) -> torch.Tensor:

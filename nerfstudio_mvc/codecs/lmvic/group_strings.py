@@ -9,12 +9,15 @@ from collections.abc import Collection
 
 import numpy as np
 
+from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import SourceView
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
-IMAGE, DEPTH, REFERENCES = "image", "depth", "references"
+IMAGE, DEPTH, REFERENCES, QUALITY = "image", "depth", "references", "quality"
 MAX_GROUP_VIEWS = 256
+QUALITY_STEPS = 16  # of a point; what the integer path is exact for
 
 
 def check_group_size(views: int) -> None:
@@ -45,6 +48,25 @@ def read_references(strings: dict[str, bytes], position: int, *, views: int, mos
     if len(references) > most or any(reference >= views or reference == position for reference in references):
         raise ArchiveError(f"view {position} of a group refers to views that it cannot refer to: damaged")
     return references
+
+
+def write_quality(quality: float) -> bytes:
+    """A view's own quality, in sixteenths."""
+    return bytes([round(quality * QUALITY_STEPS)])
+
+
+def read_quality(strings: dict[str, bytes], view: View, *, otherwise: float) -> float:
+    """The quality a view was coded at; `otherwise`, the archive's, where its strings do not say.
+
+    Raises:
+        ArchiveError: the string is no quality.
+    """
+    if QUALITY not in strings:
+        return otherwise
+    written = strings[QUALITY]
+    if len(written) != 1 or not QUALITY_STEPS <= written[0] <= QUALITIES * QUALITY_STEPS:
+        raise ArchiveError(f'view {view.view_idx} "{view.name}": its quality is none of 1 to {QUALITIES}: damaged')
+    return written[0] / QUALITY_STEPS
 
 
 def decoding_order(

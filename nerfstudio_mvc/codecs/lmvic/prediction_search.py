@@ -160,7 +160,7 @@ class _Search:
             strings += 8 * len(encode_light(prediction.light, self.tables))
         if prediction.offsets is not None:
             strings += 8 * len(encode_flow(prediction.offsets, self.tables))
-        return strings + self.trial.bits(prediction.reference)
+        return strings + self.trial.cost(prediction.reference).total
 
     def _with_gain_and_offset(self, prediction: Prediction) -> Prediction | None:
         fits = [fit_gain_and_offset(reference, self.x) for reference in self._plain_warped]

@@ -20,6 +20,7 @@ class LmvicSwitches:
             (both sides).
         two_references: two neighbours where there are two.
         between: a view that lies between two others is coded after both.
+        finer_references: views that others are predicted from are coded finer, the others coarser.
         refine_depth: the coded depth is the one that predicts best, not the prior.
         depth_follows_quality: depth takes fewer bits where the picture takes fewer.
         decide_per_view: a view that predicts badly is coded alone.
@@ -32,6 +33,7 @@ class LmvicSwitches:
     mask: bool = True
     two_references: bool = True
     between: bool = True
+    finer_references: bool = True
     refine_depth: bool = True
     depth_follows_quality: bool = True
     decide_per_view: bool = True

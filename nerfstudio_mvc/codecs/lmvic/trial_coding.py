@@ -8,6 +8,7 @@ No rule of thumb knows how much a network makes of a reference; the network itse
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,18 @@ MOST_TILES = 24
 _NOISE_VARIANCE = 4.0  # no codec cares about less
 
 
+@dataclass(frozen=True)
+class TrialCost:
+    """Bits of a whole view, and what its error is worth in bits."""
+
+    bits: float
+    error_bits: float
+
+    @property
+    def total(self) -> float:
+        return self.bits + self.error_bits
+
+
 class TrialCoder:
     """Costs of one view, at one quality, under different references."""
 
@@ -37,15 +50,15 @@ class TrialCoder:
         self._pixels = x.shape[-2] * x.shape[-1]
         self._sample = self._mosaic(x)
 
-    def bits(self, reference: Reference | None) -> float:
-        """Bits of the whole view, its error counted as the bits it would take away."""
+    def cost(self, reference: Reference | None) -> TrialCost:
+        """What coding the whole view with this reference would cost."""
         chosen = None
         if reference is not None:
             chosen = Reference(self._mosaic(reference.picture), self._mosaic(reference.valid))
         payload, picture = self._images.encode(self._sample, chosen, quality=self._quality)
         sampled = self._sample.shape[-2] * self._sample.shape[-1]
         error = error_bits(self._sample, picture, rd_lambda=self._rd_lambda)
-        return (8 * len(payload) + error) * self._pixels / sampled
+        return TrialCost(8 * len(payload) * self._pixels / sampled, error * self._pixels / sampled)
 
     def _mosaic(self, values: Tensor) -> Tensor:
         if len(self._tiles) == 0:
