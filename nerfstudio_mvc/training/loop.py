@@ -256,12 +256,13 @@ def optimizers_of(model: nn.Module, learning_rate: float) -> dict[str, torch.opt
     """Muon for the matrices of the learned branches, Adam for everything else, each with its `RATE_SHARES`."""
     groups: dict[str, list[dict[str, Any]]] = {"adam": [], "muon": []}
     for part, share in RATE_SHARES.items():
-        parameters = [parameter for name, parameter in model.named_parameters() if part_of(name) == part]
-        matrices = [parameter for parameter in parameters if part == "rest" and is_matrix(parameter)]
-        others = [parameter for parameter in parameters if not any(parameter is matrix for matrix in matrices)]
-        groups["adam"].append({"params": others, "share": share})
-        if matrices:
-            groups["muon"].append({"params": matrices, "share": share})
+        parameters: dict[str, list[nn.Parameter]] = {"adam": [], "muon": []}
+        for name, parameter in model.named_parameters():
+            if part_of(name) == part:
+                parameters["muon" if part == "rest" and is_matrix(parameter) else "adam"].append(parameter)
+        for optimizer, params in parameters.items():
+            if params:
+                groups[optimizer].append({"params": params, "share": share})
     return {
         "adam": torch.optim.Adam(groups["adam"], lr=learning_rate, fused=True),
         "muon": Muon(groups["muon"], lr=learning_rate),

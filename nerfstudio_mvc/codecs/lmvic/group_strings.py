@@ -11,13 +11,12 @@ import numpy as np
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
 IMAGE, DEPTH, REFERENCES, QUALITY = "image", "depth", "references", "quality"
 MAX_GROUP_VIEWS = 256
-QUALITY_STEPS = 16  # of a point; what the integer path is exact for
 
 
 def check_group_size(views: int) -> None:

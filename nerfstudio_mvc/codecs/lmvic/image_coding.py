@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, whole_quality_steps
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, quality_height
 from nerfstudio_mvc.codecs.lmvic.four_step_walk import Blocks, MeanWalk, ScaleWalk, StepCells, at_position, step_groups
 from nerfstudio_mvc.codecs.lmvic.image_inference import ImageInference, ReadyReference
@@ -241,5 +241,5 @@ def _integers(values: Tensor) -> np.ndarray:
 
 
 def _level(quality: float, device: torch.device) -> Tensor:
-    """Quality in sixteenths: its shares of the quality points are then exact, as the integer path needs them."""
-    return torch.tensor(np.floor(quality * 16 + 0.5) / 16, dtype=torch.float32, device=device)
+    """The quality the networks see. []"""
+    return torch.tensor(whole_quality_steps(quality), dtype=torch.float32, device=device)

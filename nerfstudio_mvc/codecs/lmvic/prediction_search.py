@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nerfstudio_mvc.capture.view_order import nearest_coded
+from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.correction_strings import encode_flow, encode_light
 from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, encode_depth
@@ -78,11 +79,8 @@ def find_predictions(
     tables = images.tables.latent
     if not decoded or not switches.predict:
         return (_alone(source, tables),)
-    count = MAX_REFERENCES if switches.two_references else 1
-    positions = list(decoded)
-    nearest = [
-        positions[rank] for rank in nearest_coded(source.view, [state.view for state in decoded.values()], count=count)
-    ]
+    coded = {position: state.view for position, state in decoded.items()}
+    nearest = nearest_positions(source.view, coded, count=reference_count(switches))
     search = _Search(source, x, [decoded[position] for position in nearest], images, quality, switches)
     found = search.plain(tuple(nearest))
     if found.reference is None:
@@ -91,6 +89,17 @@ def find_predictions(
     # A sample cannot tell: a view coded alone pays at the seams of its tiles, one with a reference does not.
     doubtful = switches.decide_per_view and explained_bits(x, found.reference) < CLEARLY_GOOD_BITS
     return (improved, _alone(source, tables)) if doubtful else (improved,)
+
+
+def reference_count(switches: LmvicSwitches) -> int:
+    """How many views a view is predicted from, where there are as many."""
+    return MAX_REFERENCES if switches.two_references else 1
+
+
+def nearest_positions(view: View, coded: Mapping[int, View], *, count: int) -> list[int]:
+    """Positions in the group of the `count` views that predict `view`, nearest first; `coded` in coding order."""
+    positions = list(coded)
+    return [positions[rank] for rank in nearest_coded(view, list(coded.values()), count=count)]
 
 
 def _alone(source: SourceView, tables: TableSet) -> Prediction:

@@ -18,19 +18,18 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from nerfstudio_mvc.capture.view_order import camera_distances, nearest_coded
+from nerfstudio_mvc.capture.view_order import camera_distances
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
-from nerfstudio_mvc.codecs.lmvic.group_strings import QUALITY_STEPS
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, whole_quality_steps
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
-from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, find_predictions
+from nerfstudio_mvc.codecs.lmvic.prediction_search import find_predictions, nearest_positions, reference_count
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.lmvic.trial_coding import TrialCoder
 
 STRENGTH = 0.6
-SHARES = {1: (1.0,), 2: (0.6, 0.4)}
+SHARES = {0: (), 1: (1.0,), 2: (0.6, 0.4)}
 """Of what a view inherits, by the number of its references, nearest first."""
 
 
@@ -46,24 +45,22 @@ def view_qualities(
     same = [quality] * len(sources)
     if len(sources) < 2 or not (switches.predict and switches.finer_references):
         return same
-    count = MAX_REFERENCES if switches.two_references else 1
-    references = expected_references([source.view for source in sources], order, count=count)
+    references = expected_references([source.view for source in sources], order, count=reference_count(switches))
     view, reference = _typical_pair(sources, references)
     inherited = _saved_share(sources, view, reference, images=images, quality=quality, switches=switches)
     if inherited <= 0:
         return same
     steps = np.log2(weights(references, order, inherited=inherited)) * STRENGTH
-    moved = np.floor((quality + steps - steps.mean()) * QUALITY_STEPS + 0.5) / QUALITY_STEPS
+    moved = whole_quality_steps(quality + steps - steps.mean())
     return np.clip(moved, 1, QUALITIES).tolist()
 
 
 def expected_references(views: Sequence[View], order: Sequence[int], *, count: int) -> dict[int, list[int]]:
     """Which views each view will refer to if it is predicted, nearest first; positions in the group."""
-    found: dict[int, list[int]] = {}
-    for rank, position in enumerate(order):
-        coded = list(order[:rank])
-        nearest = nearest_coded(views[position], [views[other] for other in coded], count=count) if coded else []
-        found[position] = [coded[number] for number in nearest]
+    found, coded = {}, {}
+    for position in order:
+        found[position] = nearest_positions(views[position], coded, count=count)
+        coded[position] = views[position]
     return found
 
 
@@ -72,7 +69,7 @@ def weights(references: dict[int, list[int]], order: Sequence[int], *, inherited
     weight = np.ones(len(order))
     for position in reversed(order):
         named = references[position]
-        for reference, share in zip(named, SHARES.get(len(named), ()), strict=True):
+        for reference, share in zip(named, SHARES[len(named)], strict=True):
             weight[reference] += inherited * share * weight[position]
     return weight
 
