@@ -31,8 +31,12 @@ def tiny_weights() -> bytes:
     model = ImageModel(CONFIG)
     with torch.no_grad():
         # References must matter: the branches that start at zero would hide a wrong one.
+        last_of_keeping = (model.keeping.from_features[0], model.keeping.from_difference[-2])
         for layer in (model.reference_to_g_a, model.reference_to_g_s, model.h_a_reference, model.g_s_out[0]):
             layer.weight.normal_(std=0.02)
+        for layer in last_of_keeping:
+            layer.weight.normal_(std=0.05)
+            layer.bias.fill_(0.5)
         # As must what changes from quality to quality.
         for table in (model.quality_to_g_a, model.quality_to_g_s):
             table.normal_(std=0.1)

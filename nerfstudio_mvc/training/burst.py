@@ -26,6 +26,7 @@ from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
 from nerfstudio_mvc.training.loop import CURVE_VALUES, Recipe, Trainer
+from nerfstudio_mvc.training.moved_views import MixedViews, MovedViews
 from nerfstudio_mvc.training.tile_shards import TilePictures, TileViews, read_shard
 
 PLAN_NAME, INDEX_NAME = "plan.json", "checkpoint.json"
@@ -115,13 +116,9 @@ def run_burst(
     output_dir.mkdir(parents=True, exist_ok=True)
     checkpoint = checkpoint or packed / "checkpoint"
     plan, config = read_plan(packed / PLAN_NAME)
-    trainer = Trainer(
-        ImageModel(config),
-        TilePictures(_tiles(packed / "singles")),
-        TileViews(_tiles(packed / "predicted")),
-        plan.recipe(),
-        device=_resolved(device),
-    )
+    singles = TilePictures(_tiles(packed / "singles"))
+    predicted = MixedViews([TileViews(_tiles(packed / "predicted")), MovedViews(singles)])
+    trainer = Trainer(ImageModel(config), singles, predicted, plan.recipe(), device=_resolved(device))
     trainer.restore(load_checkpoint(checkpoint))
     first_step = trainer.step
     earlier = checkpoint / CURVE_NAME

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
@@ -26,6 +27,7 @@ from nerfstudio_mvc.training.muon import Muon, is_matrix
 from nerfstudio_mvc.training.objective import DecodedLook, Distortion, random_quality, rate_distortion
 from nerfstudio_mvc.training.team import Team
 
+FINER_REFERENCES = 0.7  # points of quality that a reference may have above the view's, as `view_qualities` gives it
 CURVE_VALUES = 4  # what `Trainer.train_step` returns
 
 # Shares of the learning rate. The linear transforms are good from the start, and large steps there shake every
@@ -235,6 +237,8 @@ class Trainer:
 
     def reference(self, warped: Tensor, valid: Tensor, quality: Tensor, *, single_only: bool) -> Reference:
         """What predicts a view: its warped neighbours [2, B, 3, H, W] as if decoded, blended, holes filled."""
+        finer = torch.rand((), device=self.device) * FINER_REFERENCES
+        quality = (quality + finer).clamp(max=QUALITIES)
         looks = [self.look(fill_batch(picture, mask), quality) for picture, mask in zip(warped, valid, strict=True)]
         first, second = (Reference(look, mask) for look, mask in zip(looks, valid, strict=True))
         blended = first if single_only else self.model.blend(first, second)

@@ -23,6 +23,7 @@ from nerfstudio_mvc.splatting.prior import DepthMethod, estimate_depth
 from nerfstudio_mvc.training.export import export
 from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
 from nerfstudio_mvc.training.loop import Recipe, Trainer
+from nerfstudio_mvc.training.moved_views import MixedViews, MovedViews
 from nerfstudio_mvc.training.pictures import Pictures
 from nerfstudio_mvc.training.team import team_from_environment
 from nerfstudio_mvc.training.warped_views import WarpedViews, store_warped_views
@@ -35,7 +36,7 @@ EXPORT_SAMPLES = 64
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Folders to train on: `captures` teach single and predicted views, `stills` single views only."""
+    """Folders to train on: `captures` have neighbours to predict views from, `stills` have not."""
 
     captures: tuple[Path, ...]
     stills: tuple[Path, ...] = ()
@@ -85,7 +86,7 @@ def train(
     """Train a model and export it.
 
     Args:
-        data: what to train on.
+        data: what to train on; photographs also teach, moved a little, what a well-aligned neighbour is worth.
         output_dir: holds decoded photographs, warped views, the checkpoint, the learning curve as a CSV file and the
             weights file; a run continues from the checkpoint it finds there, and what was decoded and warped is not
             made again.
@@ -110,9 +111,10 @@ def train(
     team, device = team_from_environment(device)
     with team.one_after_another():
         warped_paths = _warped_paths(data, output_dir / "warped", recipe.crop_px, on_step)
-    warped = WarpedViews(warped_paths) if warped_paths else None
+    warped = [WarpedViews(warped_paths)] if warped_paths else []
+    predicted = MixedViews([*warped, MovedViews(pictures)])
     torch.manual_seed(recipe.seed)
-    trainer = Trainer(ImageModel(config or LmvicConfig()), pictures, warped, recipe, device=device, team=team)
+    trainer = Trainer(ImageModel(config or LmvicConfig()), pictures, predicted, recipe, device=device, team=team)
     checkpoint, last = run_with_curve(
         trainer, output_dir, start_from=start_from, on_progress=on_progress, on_tick=on_tick
     )

@@ -107,3 +107,14 @@ def test_the_blend_is_that_of_training(images):
         expected, found = images.model.blend(first, second), images.inference.blend(first, second)
     assert torch.allclose(found.picture, expected.picture, atol=1e-6)
     assert torch.equal(found.valid, expected.valid)
+
+
+def test_references_are_kept_where_they_are_seen_unless_switched_off(images):
+    x, reference = picture_and_reference(96, 128)
+    payload, shown = images.encode(x, reference, quality=QUALITY)
+    without = ImageCoder(images.model, images.tables, keep_references=False)
+    other = without.decode(payload, (96, 128), reference, quality=QUALITY)
+    seen = reference.valid.bool().expand_as(x)
+    assert torch.equal(other[~seen], shown[~seen])
+    kept, left = ((picture - reference.picture)[seen].square().mean() for picture in (shown, other))
+    assert kept < 0.7 * left

@@ -177,8 +177,16 @@ def small_costs(model: ImageModel) -> list[BlockCost]:
         _scale_block("scale network", model.scales, z, y),
         _block(
             "synthesis",
-            [model.g_s_latent, model.g_s_picture, model.g_s, model.g_s_out, model.finish, model.reference_to_g_s],
-            lambda: model.synthesise(y, prepared, quality=quality),
+            [
+                model.g_s_latent,
+                model.g_s_picture,
+                model.g_s,
+                model.g_s_out,
+                model.finish,
+                model.reference_to_g_s,
+                model.keeping,
+            ],
+            lambda: model.synthesise(y, y[:, :1], prepared, quality=quality),
         ),
     ]
     return _with_rest(model, blocks)

@@ -68,11 +68,11 @@ class _Walked:
 class ImageCoder:
     """Codes single pictures; holds no state between calls. The weights are those `model` has when this is made."""
 
-    def __init__(self, model: ImageModel, tables: ImageTables) -> None:
+    def __init__(self, model: ImageModel, tables: ImageTables, *, keep_references: bool = True) -> None:
         self.model = model
         self.tables = tables
         with torch.no_grad():
-            self.inference = ImageInference(model)
+            self.inference = ImageInference(model, keep_references=keep_references)
         self.cells = StepCells(model.config.channels)
 
     @torch.no_grad()
@@ -81,7 +81,7 @@ class ImageCoder:
         level = _level(quality, x.device)
         prepared = self._prepare(reference, level)
         walked, y_hat = self._analyse(x, prepared, level)
-        return self._write(walked, quality=quality), self._show(y_hat, prepared, level, x.shape[-2:])
+        return self._write(walked, quality=quality), self._show(y_hat, walked, prepared, level, x.shape[-2:])
 
     @torch.no_grad()
     def symbols_of(self, x: Tensor, reference: Reference | None, *, quality: float) -> Symbols:
@@ -99,7 +99,7 @@ class ImageCoder:
         level = _level(quality, self.model.log_gain.device)
         walked = self._read(payload, size, quality=quality)
         prepared = self._prepare(reference, level)
-        return self._show(self._reconstruct(walked, prepared, level), prepared, level, size)
+        return self._show(self._reconstruct(walked, prepared, level), walked, prepared, level, size)
 
     @torch.no_grad()
     def read_symbols(self, payload: bytes, size: tuple[int, int], *, quality: float) -> Symbols:
@@ -161,8 +161,10 @@ class ImageCoder:
         share = quality_height(level).reshape(1, 1)
         return MeanWalk(self.inference.means, z, level=share, size=size, reference=pair)
 
-    def _show(self, y_hat: Tensor, reference: ReadyReference | None, level: Tensor, size: Sequence[int]) -> Tensor:
-        picture = self.inference.synthesise(y_hat, reference, level)
+    def _show(
+        self, y_hat: Tensor, walked: _Walked, reference: ReadyReference | None, level: Tensor, size: Sequence[int]
+    ) -> Tensor:
+        picture = self.inference.synthesise(y_hat, _coded_count(walked), reference, level)
         return picture[: size[0], : size[1]].clamp_(0, 1).permute(2, 0, 1)[None]
 
     # -- bytes --------------------------------------------------------------------------------------------------------
@@ -233,6 +235,16 @@ class ImageCoder:
         """Table of every hyper-latent symbol, flat; `shape` is (N, rows, columns)."""
         point = int(min(max(np.floor(quality + 0.5), 1), QUALITIES)) - 1
         return np.repeat(point * shape[0] + np.arange(shape[0]), shape[1] * shape[2])
+
+
+def _coded_count(walked: _Walked) -> Tensor:
+    """Symbols of a position that are not 0. [h, w, 1]"""
+    count = walked.z.new_zeros(*walked.size, 1)
+    for blocks in walked.symbols:
+        for position, block in enumerate(blocks):
+            target = at_position(count, position)
+            target.add_((block != 0).sum(1).view(target.shape))
+    return count
 
 
 def _integers(values: Tensor) -> np.ndarray:

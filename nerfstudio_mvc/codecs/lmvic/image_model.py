@@ -26,6 +26,7 @@ from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
     scale_of_table,
     table_scales,
 )
+from nerfstudio_mvc.codecs.lmvic.reference_keeping import ReferenceKeeping
 from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
 from nerfstudio_mvc.entropy.rate import rounded_bits
 from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, rate_aware_symbols, step_costs
@@ -44,8 +45,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class PreparedReference:
-    """Everything about a reference that does not depend on the view's own symbols."""
+    """Everything about a reference that does not depend on the view's own symbols.
 
+    centered, seen: the picture less 1/2 [B, 3, H, W] and its validity [B, 1, H, W]; features at 1/4; latent and valid,
+    the share that is seen of each of its positions, at 1/16.
+    """
+
+    centered: Tensor
+    seen: Tensor
     features: Tensor
     latent: Tensor
     valid: Tensor
@@ -72,6 +79,11 @@ class QuantisedLatent:
     residual: Tensor
     y_hat: Tensor
     rows: Tensor
+
+    @property
+    def count(self) -> Tensor:
+        """Symbols of a position that are not 0. [B, 1, h, w]"""
+        return (self.symbols.detach() != 0).float().sum(1, keepdim=True)
 
 
 class ReferenceBlend(nn.Module):
@@ -143,6 +155,7 @@ class ImageModel(nn.Module):
         self.reference_in = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(64, quarter, 1), DepthwiseBlock(quarter))
         self.reference_to_g_a = starts_at_zero(nn.Conv2d(quarter, quarter, 1))
         self.reference_to_g_s = starts_at_zero(nn.Conv2d(quarter, quarter, 1))
+        self.keeping = ReferenceKeeping(quarter)
 
         width = config.mean_width
         self.h_a = nn.Sequential(
@@ -190,7 +203,7 @@ class ImageModel(nn.Module):
         centered = reference.picture - 0.5
         features = self.reference_in(torch.cat([centered, reference.valid], 1))
         latent = self._latent(centered, self.g_a_in(centered), quality=quality)
-        return PreparedReference(features, latent, F.avg_pool2d(reference.valid, BLOCK))
+        return PreparedReference(centered, reference.valid, features, latent, F.avg_pool2d(reference.valid, BLOCK))
 
     def analyse(self, x: Tensor, reference: PreparedReference | None, *, quality: Tensor) -> Tensor:
         """Picture [B, 3, H, W], 0..1, H and W multiples of 16 -> y in quantiser steps. [B, M, H/16, W/16]"""
@@ -207,8 +220,10 @@ class ImageModel(nn.Module):
             features = features + self.h_a_reference(_whole_blocks(reference.latent * reference.valid))
         return self.h_a[1:](features).float()
 
-    def synthesise(self, y_hat: Tensor, reference: PreparedReference | None, *, quality: Tensor) -> Tensor:
-        """y_hat in quantiser steps -> picture, unclamped. [B, 3, H, W]"""
+    def synthesise(
+        self, y_hat: Tensor, coded: Tensor, reference: PreparedReference | None, *, quality: Tensor
+    ) -> Tensor:
+        """y_hat in quantiser steps, how many of a position's symbols are not 0 -> picture, unclamped. [B, 3, H, W]"""
         y_hat = y_hat * self.inverse_gain(quality)
         linear = self.transform.synthesise(y_hat)
         features = self.g_s_latent(y_hat) + self.g_s_picture(linear)
@@ -216,8 +231,12 @@ class ImageModel(nn.Module):
             features = features + self.reference_to_g_s(reference.features)
         features = features + self.at_quality(self.quality_to_g_s, quality)
         strength = self.at_quality(self.strength_g_s, quality)
-        picture = linear + self.g_s_out(self.g_s(features)).float() * strength
-        return picture + self.finish(picture).float() * self.at_quality(self.strength_finish, quality) + 0.5
+        features = self.g_s(features)
+        picture = linear + self.g_s_out(features).float() * strength
+        picture = picture + self.finish(picture).float() * self.at_quality(self.strength_finish, quality)
+        if reference is not None:
+            picture = self.keeping(features, picture, reference.centered, reference.seen, coded)
+        return picture + 0.5
 
     def _latent(self, centered: Tensor, features: Tensor, *, quality: Tensor) -> Tensor:
         """Linear transform and its correction from features at 1/4, in quantiser steps. [B, M, H/16, W/16]"""
@@ -241,7 +260,8 @@ class ImageModel(nn.Module):
 
         coded = self.quantise(y, z_symbols, prepared, quality=quality)
         bits_y = rounded_bits(coded.residual, coded.symbols, scale_of_table(coded.rows), noise=noise).sum()
-        return TrainingOutput(self.synthesise(coded.y_hat, prepared, quality=quality), bits_y, bits_z)
+        x_hat = self.synthesise(coded.y_hat, coded.count, prepared, quality=quality)
+        return TrainingOutput(x_hat, bits_y, bits_z)
 
     def quantise(
         self, y: Tensor, z_symbols: Tensor, reference: PreparedReference | None, *, quality: Tensor

@@ -131,7 +131,7 @@ class SingleViewCodec(nn.Module):
         bits_y = rounded_bits(coded.residual, coded.symbols, scale_of_table(coded.rows))
         bits_z = rounded_bits(z - center, z_symbols - center, scale)
         return {
-            "x_hat": model.synthesise(coded.y_hat, prepared, quality=quality),
+            "x_hat": model.synthesise(coded.y_hat, coded.count, prepared, quality=quality),
             "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)},
         }
 
