@@ -14,7 +14,7 @@ from nerfstudio_mvc.training.export import plain_tables
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
 
 CONFIG = LmvicConfig(
-    luma=40,
+    luma=256,
     chroma=8,
     hyper=8,
     width_quarter=16,
@@ -31,12 +31,13 @@ def tiny_weights() -> bytes:
     model = ImageModel(CONFIG)
     with torch.no_grad():
         # References must matter: the branches that start at zero would hide a wrong one.
-        last_of_keeping = (model.keeping.from_features[0], model.keeping.from_difference[-2])
         for layer in (model.reference_to_g_a, model.reference_to_g_s, model.h_a_reference, model.g_s_out[0]):
             layer.weight.normal_(std=0.02)
-        for layer in last_of_keeping:
-            layer.weight.normal_(std=0.05)
-            layer.bias.fill_(0.5)
+        # Split positions start as copies of the others.
+        for layer in (model.scales.split_context_in, model.scales.split_rows):
+            layer.weight.add_(torch.randn_like(layer.weight), alpha=0.1)
+        model.scales.split_base_rows.add_(1.5)
+        model.scales.mode_bias.normal_(std=0.5)
         # As must what changes from quality to quality.
         for table in (model.quality_to_g_a, model.quality_to_g_s):
             table.normal_(std=0.1)

@@ -28,11 +28,17 @@ def frequencies(luma: int, chroma: int) -> Tensor:
     return torch.cat([order[:luma], order[:chroma], order[:chroma]])
 
 
+def dct_basis(size: int) -> Tensor:
+    """Orthonormal DCT-II, one frequency per row. float64 [size, size]"""
+    index = torch.arange(size, dtype=torch.float64)
+    basis = torch.cos(math.pi * (index + 0.5) * index[:, None] / size) * math.sqrt(2 / size)
+    basis[0] /= math.sqrt(2)
+    return basis
+
+
 def dct_filters(luma: int, chroma: int) -> Tensor:
     """Orthonormal filters: `luma` of the grey axis, then `chroma` per colour axis. [luma + 2 * chroma, 3, 16, 16]"""
-    index = torch.arange(BLOCK, dtype=torch.float64)
-    basis = torch.cos(math.pi * (index + 0.5) * index[:, None] / BLOCK) * math.sqrt(2 / BLOCK)
-    basis[0] /= math.sqrt(2)
+    basis = dct_basis(BLOCK)
     axes = F.normalize(torch.tensor(COLOR_AXES, dtype=torch.float64), dim=1)
     rows, columns = (list(part) for part in zip(*zigzag(), strict=True))
     planes = basis[rows][:, :, None] * basis[columns][:, None, :]

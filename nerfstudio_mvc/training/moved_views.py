@@ -67,9 +67,7 @@ def moved_copy(picture: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tenso
     field = field + unfit * PATCH_MOVE * smooth_noise(2, height, width, 48, rng)
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     grid = torch.stack([(columns + field[0] + 0.5) * (2 / width) - 1, (rows + field[1] + 0.5) * (2 / height) - 1], 2)
-    moved = F.grid_sample(
-        picture[None], grid[None].float(), mode="bicubic", padding_mode="reflection", align_corners=False
-    )[0]
+    moved = F.grid_sample(picture[None], grid[None], mode="bicubic", padding_mode="reflection", align_corners=False)[0]
     exposure = 1 + 0.02 * float(rng.normal()) + 0.02 * smooth_noise(3, height, width, 64, rng)
     noise = torch.from_numpy(rng.standard_normal(moved.shape, dtype=np.float32))
     moved = moved * exposure + noise * float(rng.uniform(0, NOISE))

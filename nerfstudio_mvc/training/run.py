@@ -206,7 +206,7 @@ def _export_samples(trainer: Trainer, count: int) -> Iterator[tuple[Tensor, Refe
     """`count` crops, alternately alone and with their warped neighbours; the same ones for the same seed."""
     rng = np.random.default_rng(trainer.recipe.seed)
     for index in range(count):
-        if index % 2 == 0 or trainer.warped is None:
+        if index % 2 == 0:
             yield trainer.pictures.batch(1, trainer.recipe.crop_px, rng), None
         else:
             view, warped, valid = trainer.warped.batch(1, trainer.recipe.crop_px, rng)

@@ -142,9 +142,8 @@ def _largest_added_bias(model: nn.Module) -> int:
     largest = 0.0
     for network in model.modules():
         if isinstance(network, ScaleNetwork):
-            biases = [table.detach().abs().max().item() for table in (network.quality_bias, network.step_bias)]
-            rows = network.base_rows.detach().abs().max().item()
-            largest = max(largest, max(biases) * _BIAS_STEPS, rows * ROW_STEPS)
+            for name, table in network.named_parameters(recurse=False):
+                largest = max(largest, table.detach().abs().max().item() * _steps_of(name))
     return int(largest) + 1
 
 

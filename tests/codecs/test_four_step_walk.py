@@ -8,6 +8,7 @@ from nerfstudio_mvc.codecs.lmvic.four_step_walk import StepCells, group_slices, 
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference, nearest_quality, quality_weights
 from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
+from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers import pixel_major
 
 QUALITY = 4.25
@@ -23,19 +24,22 @@ def picture_and_reference(height, width) -> tuple[torch.Tensor, Reference]:
     x = torch.nn.functional.interpolate(torch.rand(1, 3, 5, 7, generator=chance), size=(height, width), mode="bicubic")
     x = (x + 0.1 * torch.rand(x.shape, generator=chance)).clamp(0, 1)
     shown = (torch.rand(1, 1, height, width, generator=chance) < 0.9).float()
-    return x, Reference((x + 0.05 * torch.randn(x.shape, generator=chance)).clamp(0, 1) * shown, shown)
+    noise = 0.05 * torch.randn(x.shape, generator=chance)
+    # On the right the reference is all that one could wish for.
+    shown[..., width // 2 :] = 1
+    noise[..., width // 2 :] *= 0.02
+    return x, Reference((x + noise).clamp(0, 1) * shown, shown)
 
 
 def rows_of(model, symbols, *, quality) -> torch.Tensor:
     """Rows that training's networks choose for given symbols."""
     size = symbols.y.shape[-2:]
     hyper = model.scales.hyper_features(symbols.z, quality_point=nearest_quality(quality))[..., : size[0], : size[1]]
-    base = model.scales.base_accumulator(quality_weights(quality))
     known, rows = torch.zeros_like(symbols.y), torch.zeros_like(symbols.y)
     for step in range(STEPS):
         now = tile_cells(model.cells[step], *size)[None]
-        features = model.scales.context_features(symbols.y.abs() * known, step)
-        rows += model.scales.table_rows(hyper, features, base) * now
+        features = model.scales.context_features(symbols.y.abs() * known, step, symbols.modes)
+        rows += model.scales.table_rows(hyper, features, quality_weights(quality), symbols.modes) * now
         known += now
     return rows
 
@@ -62,16 +66,18 @@ def test_rows_and_symbols_are_those_of_training(images, with_reference):
     symbols = images.symbols_of(x, reference, quality=QUALITY)
     quality = torch.tensor(QUALITY)
     with torch.no_grad():
-        prepared = None if reference is None else model.prepare_reference(reference, quality=quality)
-        y = model.analyse(x, prepared, quality=quality)
-        expected = model.quantise(y, symbols.z, prepared, quality=quality)
+        expected = model.code(x, reference, quality=quality)
         rows = rows_of(model, symbols, quality=quality)
+    assert torch.equal(symbols.modes.split, expected.modes.split)
+    assert torch.equal(symbols.modes.kept, expected.modes.kept)
+    assert 0.02 < symbols.modes.split.float().mean() < 0.98
+    assert (symbols.modes.kept.float().mean() > 0.1) == with_reference
     assert torch.equal(symbols.rows, rows)
     coded = rows > 0
     assert coded.float().mean() > 0.05
     # A mean on the edge between two symbols may fall to either side.
-    assert (symbols.y == expected.symbols)[coded].float().mean() > 0.999
-    assert (symbols.rows == expected.rows).float().mean() > 0.999
+    assert (symbols.y == expected.y.symbols)[coded].float().mean() > 0.999
+    assert (symbols.rows == expected.y.rows).float().mean() > 0.99
     assert not symbols.y[~coded].any()
 
 
@@ -109,12 +115,21 @@ def test_the_blend_is_that_of_training(images):
     assert torch.equal(found.valid, expected.valid)
 
 
-def test_references_are_kept_where_they_are_seen_unless_switched_off(images):
+def test_a_kept_reference_is_shown_as_it_is_unless_switched_off(images):
     x, reference = picture_and_reference(96, 128)
-    payload, shown = images.encode(x, reference, quality=QUALITY)
+    kept = images.symbols_of(x, reference, quality=QUALITY).modes.kept.repeat_interleave(16, 2).repeat_interleave(16, 3)
+    _, shown = images.encode(x, reference, quality=QUALITY)
+    of_reference = ((shown - reference.picture).abs() < 1e-6).all(1, keepdim=True)
+    assert of_reference[kept].all()
+    assert not of_reference[~kept].all()
     without = ImageCoder(images.model, images.tables, keep_references=False)
-    other = without.decode(payload, (96, 128), reference, quality=QUALITY)
-    seen = reference.valid.bool().expand_as(x)
-    assert torch.equal(other[~seen], shown[~seen])
-    kept, left = ((picture - reference.picture)[seen].square().mean() for picture in (shown, other))
-    assert kept < 0.7 * left
+    assert not without.symbols_of(x, reference, quality=QUALITY).modes.kept.any()
+    whole = ImageCoder(images.model, images.tables, split_blocks=False)
+    assert not whole.symbols_of(x, reference, quality=QUALITY).modes.split.any()
+
+
+def test_a_view_without_references_cannot_keep_any(images):
+    x, reference = picture_and_reference(96, 128)
+    payload, _ = images.encode(x, reference, quality=QUALITY)
+    with pytest.raises(ArchiveError, match="without references"):
+        images.decode(payload, (96, 128), None, quality=QUALITY)

@@ -6,6 +6,7 @@ import torch
 
 from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import MAGNITUDE_LIMIT, ScaleNetwork, magnitude_levels
+from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_MAX, EXACT_LIMIT, IntegerConv, check_exact, requantize
 
 CONFIG = LmvicConfig(luma=24, chroma=4, hyper=8, scale_width=16, scale_hidden=24)
@@ -42,7 +43,7 @@ def test_layer_equals_int64_arithmetic_at_its_bounds(kernel, depthwise):
 
 def network_and_inputs(batch=3):
     torch.manual_seed(1)
-    network = ScaleNetwork(CONFIG).eval()
+    network = ScaleNetwork(CONFIG, splits=True).eval()
     z = torch.randint(-40, 40, (batch, CONFIG.hyper, 3, 4)).float()
     magnitudes = torch.randint(0, 300, (batch, CONFIG.channels, 12, 16)).float()
     return network, z, magnitudes
@@ -53,7 +54,10 @@ def rows_of(network, z, magnitudes, step=2):
     point = torch.zeros(8)
     point[3] = 1
     hyper = network.hyper_features(z, quality_point=point)
-    return network.table_rows(hyper, network.context_features(magnitudes, step), network.base_accumulator(point))
+    # A third of the positions split, a third kept.
+    positions = torch.arange(magnitudes[:, :1].numel()).view_as(magnitudes[:, :1])
+    modes = ModeMaps(positions % 3 == 1, positions % 3 == 2)
+    return network.table_rows(hyper, network.context_features(magnitudes, step, modes), point, modes)
 
 
 def test_rows_do_not_depend_on_threads_batch_or_memory_layout():

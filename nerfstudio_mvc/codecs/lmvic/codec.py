@@ -70,7 +70,12 @@ class LmvicCodec:
         self.device = torch.device(device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.tables = tables
-        self.images = ImageCoder(self.model, self.tables, keep_references=self.switches.keep_references)
+        self.images = ImageCoder(
+            self.model,
+            self.tables,
+            split_blocks=self.switches.split_blocks,
+            keep_references=self.switches.keep_references,
+        )
 
     @torch.no_grad()
     @without_denormals

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import ScaleNetwork
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.context import Scales
 from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import LatentEntropy
@@ -150,9 +151,23 @@ def small_costs(model: ImageModel) -> list[BlockCost]:
     quality = torch.tensor(5.0)
     x, y, z = _map(3), _map(config.channels, 16), _map(config.hyper, _HYPER)
     size = (SIDE // 16, SIDE // 16)
+    modes = ModeMaps(split=_map(1, 16).bool(), kept=_map(1, 16).bool())
     reference = Reference(x, _map(1))
     prepared = model.prepare_reference(reference, quality=quality)
     features = _map(config.mean_width, 16)
+    means, scales, hidden = model.means, model.scales, _map(config.mean_hidden, 16)
+    scale_hidden = _map(config.scale_hidden, 16)
+    # Layers that one step runs for a quarter of the channels of each position.
+    by_group = (means.context_in, y), (means.context_difference, y), (means.mean, hidden), (means.gate, hidden)
+    of_means = _block("", [], lambda: [layer(values) for layer, values in by_group])
+    all_scales = _scale_block("scale network", scales, z, y)
+    of_scales = _block("", [], lambda: (scales.context_in(y), scales.rows(scale_hidden)))
+    four_steps = _block(
+        f"mean network: {STEPS} steps",
+        [],
+        lambda: means.step_means(features, y, y[:1], 1, prepared.for_entropy),
+        times=STEPS,
+    )
     blocks = [
         _block("reference blend", model.blend, lambda: model.blend(reference, reference)),
         _block("reference analysis", model.reference_in, lambda: model.prepare_reference(reference, quality=quality)),
@@ -168,13 +183,20 @@ def small_costs(model: ImageModel) -> list[BlockCost]:
             model.means,
             lambda: model.means.view_features(z, quality=quality, size=size, reference=prepared.for_entropy),
         ),
+        replace(four_steps, macs=four_steps.macs - (STEPS - 1) * of_means.macs),
+        replace(all_scales, macs=all_scales.macs - (STEPS - 1) * of_scales.macs),
+        # All means at once, and their share of the context; then the layers that split positions have of their own.
         _block(
-            f"mean network: {STEPS} steps",
+            "split blocks",
             [],
-            lambda: model.means.step_means(features, y, y[:1], 1, prepared.for_entropy),
-            times=STEPS,
+            lambda: (
+                model.by_wholes(y),
+                *(layer(values) for layer, values in by_group),
+                scales.split_context_in(y),
+                scales.split_rows(scale_hidden),
+            ),
         ),
-        _scale_block("scale network", model.scales, z, y),
+        _block("choice of modes", [], lambda: [model.by_quarters(y) for _ in range(2)], decodes=False),
         _block(
             "synthesis",
             [
@@ -184,9 +206,8 @@ def small_costs(model: ImageModel) -> list[BlockCost]:
                 model.g_s_out,
                 model.finish,
                 model.reference_to_g_s,
-                model.keeping,
             ],
-            lambda: model.synthesise(y, y[:, :1], prepared, quality=quality),
+            lambda: model.synthesise(y, modes, prepared, quality=quality),
         ),
     ]
     return _with_rest(model, blocks)
@@ -208,9 +229,9 @@ def _scale_block(name: str, scales: ScaleNetwork, z: Tensor, y: Tensor) -> Block
     shares = torch.ones(QUALITIES)
 
     def run() -> None:
-        hyper, base = scales.hyper_features(z, quality_point=shares), scales.base_accumulator(shares)
+        hyper = scales.hyper_features(z, quality_point=shares)
         for step in range(STEPS):
-            scales.table_rows(hyper, scales.context_features(y, step), base)
+            scales.table_rows(hyper, scales.context_features(y, step), shares)
 
     return _block(name, scales, run)
 

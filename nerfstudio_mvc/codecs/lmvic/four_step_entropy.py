@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_STEPS, IntegerConv, requantize
 from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
 from nerfstudio_mvc.layers.block_transform import frequencies
@@ -30,6 +31,8 @@ SMALLEST_SCALE, LARGEST_SCALE = 0.03, 160.0
 LOG_SCALE_STEP = math.log(LARGEST_SCALE / SMALLEST_SCALE) / (TABLES - 1)
 HYPER_LIMIT = 31
 MAGNITUDE_LIMIT = 255
+MODE_BIASES = 2
+"""Of split and of kept positions, in the context's first layer."""
 ROW_STEPS = 128
 """Accumulator steps per table row."""
 _INDEX_SHIFT = 1.0 / ROW_STEPS
@@ -55,9 +58,14 @@ def table_scales() -> list[float]:
 
 
 class ScaleNetwork(nn.Module):
-    """Integers in, integers out: z symbols and magnitudes of the symbols already coded -> table row of every symbol."""
+    """Integers in, integers out: z symbols and magnitudes of the symbols already coded -> table row of every symbol.
 
-    def __init__(self, config: LmvicConfig) -> None:
+    Args:
+        splits: positions may be split or kept (`block_modes`); channels of a split one are other frequencies, and have
+            first and last layers of their own.
+    """
+
+    def __init__(self, config: LmvicConfig, *, splits: bool = False) -> None:
         super().__init__()
         width, hidden = config.scale_width, config.scale_hidden
         self.hyper_in = IntegerConv(config.hyper, 4 * width)
@@ -76,6 +84,14 @@ class ScaleNetwork(nn.Module):
         self.register_buffer("levels", magnitude_levels(), persistent=False)
         with torch.no_grad():
             self.rows.weight.mul_(0.1)
+        if splits:
+            # They start as copies: a split position is coded like any other until training knows better.
+            self.split_context_in = IntegerConv(config.channels, width)
+            self.split_context_in.load_state_dict(self.context_in.state_dict())
+            self.split_rows = IntegerConv(hidden, config.channels)
+            self.split_rows.load_state_dict(self.rows.state_dict())
+            self.split_base_rows = nn.Parameter(self.base_rows.detach().clone())
+            self.mode_bias = nn.Parameter(torch.zeros(MODE_BIASES, width))
 
     def hyper_features(self, z_symbols: Tensor, *, quality_point: Tensor) -> Tensor:
         """Integer z symbols [B, N, h, w], one-hot quality [8] -> integer features [B, width, 4h, 4w]."""
@@ -86,22 +102,36 @@ class ScaleNetwork(nn.Module):
         bias = (quality_point[:, None] * round_half_up(self.quality_bias * 1024)).sum(0)
         return requantize(self.hyper_out(x) + bias[None, :, None, None])
 
-    def context_features(self, magnitudes: Tensor, step: int) -> Tensor:
-        """Magnitudes of coded symbols, 0 where none is coded yet [B, M, H, W] -> integer features [B, width, H, W]."""
-        x = self.levels[magnitudes.clamp(max=MAGNITUDE_LIMIT).to(torch.int32)]
-        x = self.context_space(requantize(self.context_in(x)))
+    def context_features(self, magnitudes: Tensor, step: int, modes: ModeMaps | None = None) -> Tensor:
+        """Magnitudes of coded symbols, 0 where none is coded yet [B, M, H, W] -> integer features [B, width, H, W].
+
+        Maps of `modes` are [B, 1, H, W].
+        """
+        levels = self.levels[magnitudes.clamp(max=MAGNITUDE_LIMIT).to(torch.int32)]
+        x = self.context_in(levels)
+        if modes is not None:
+            of_split, of_kept = round_half_up(self.mode_bias * 1024)[:, :, None, None]
+            x = torch.where(modes.split, self.split_context_in(levels) + of_split, x) + of_kept * modes.kept
+        x = self.context_space(requantize(x))
         bias = tile_cells(round_half_up(self.step_bias[step] * 1024), *x.shape[-2:])
         return requantize(x + bias)
 
-    def base_accumulator(self, quality_shares: Tensor) -> Tensor:
+    def base_accumulator(self, quality_shares: Tensor, *, split: bool = False) -> Tensor:
         """The channels' own rows as accumulator values, exact for shares in sixteenths [8]. [1, M, 1, 1]"""
-        integer = round_half_up(self.base_rows * ROW_STEPS)
+        integer = round_half_up((self.split_base_rows if split else self.base_rows) * ROW_STEPS)
         return (quality_shares[:, None] * integer).sum(0)[None, :, None, None]
 
-    def table_rows(self, hyper: Tensor, context: Tensor, base: Tensor) -> Tensor:
+    def table_rows(
+        self, hyper: Tensor, context: Tensor, quality_shares: Tensor, modes: ModeMaps | None = None
+    ) -> Tensor:
         """Table row of every channel and position, integers 0 .. 63 in float32. [B, M, H, W]"""
         x = requantize(self.head(torch.cat([hyper, context], 1)))
-        return clamp_straight(round_half_up((self.rows(x).float() + base) * _INDEX_SHIFT), 0, TABLES - 1)
+        values = self.rows(x).float() + self.base_accumulator(quality_shares)
+        if modes is not None:
+            split = self.split_rows(x).float() + self.base_accumulator(quality_shares, split=True)
+            values = torch.where(modes.split, split, values)
+        rows = clamp_straight(round_half_up(values * _INDEX_SHIFT), 0, TABLES - 1)
+        return rows if modes is None else rows * ~modes.kept
 
 
 def quality_height(quality: Tensor) -> Tensor:

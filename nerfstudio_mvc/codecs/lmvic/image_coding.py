@@ -13,11 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT, get_modes, put_modes
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, whole_quality_steps
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, quality_height
-from nerfstudio_mvc.codecs.lmvic.four_step_walk import Blocks, MeanWalk, ScaleWalk, StepCells, at_position, step_groups
+from nerfstudio_mvc.codecs.lmvic.four_step_walk import (
+    Blocks,
+    MeanWalk,
+    ScaleWalk,
+    StepCells,
+    at_position,
+    mode_rows,
+    step_groups,
+)
 from nerfstudio_mvc.codecs.lmvic.image_inference import ImageInference, ReadyReference
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference, nearest_quality, quality_weights
+from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
 from nerfstudio_mvc.codecs.lmvic.row_shifts import (
     RowShifts,
     best_shifts,
@@ -30,6 +40,7 @@ from nerfstudio_mvc.entropy.partitions import STEPS
 from nerfstudio_mvc.entropy.range_coder import ESCAPE_LIMIT, SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, rate_aware_symbols
 from nerfstudio_mvc.entropy.tables import TableSet
+from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.block_transform import BLOCK
 
 HYPER_STRIDE = 4
@@ -47,32 +58,46 @@ class ImageTables:
 class Symbols:
     """Everything of one view that the range coder sees, as integers in float32. y, rows [1, M, h, w]; z [1, N, ..]
 
-    `rows` are those the scale network chose; the coder uses them moved by `row_shifts`.
+    Maps of `modes` are [1, 1, h, w]. `rows` are those the scale network chose; the coder uses them moved by
+    `row_shifts`.
     """
 
     z: Tensor
+    modes: ModeMaps
     y: Tensor
     rows: Tensor
 
 
 @dataclass(frozen=True)
 class _Walked:
-    """The same as the walk leaves it: z [h', w', N]; per step its blocks of symbols and rows, size (h, w) of y."""
+    """The same as the walk leaves it: z [h', w', N]; modes [h, w]; per step its blocks of symbols and rows."""
 
     z: Tensor
+    modes: ModeMaps
     symbols: Sequence[Blocks]
     rows: Sequence[Blocks]
-    size: tuple[int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w) of y."""
+        return tuple(self.modes.split.shape)
 
 
 class ImageCoder:
-    """Codes single pictures; holds no state between calls. The weights are those `model` has when this is made."""
+    """Codes single pictures; holds no state between calls. The weights are those `model` has when this is made.
 
-    def __init__(self, model: ImageModel, tables: ImageTables, *, keep_references: bool = True) -> None:
+    Args:
+        split_blocks, keep_references: whether the encoder may choose these modes (`block_modes`).
+    """
+
+    def __init__(
+        self, model: ImageModel, tables: ImageTables, *, split_blocks: bool = True, keep_references: bool = True
+    ) -> None:
         self.model = model
         self.tables = tables
+        self.split_blocks, self.keep_references = split_blocks, keep_references
         with torch.no_grad():
-            self.inference = ImageInference(model, keep_references=keep_references)
+            self.inference = ImageInference(model)
         self.cells = StepCells(model.config.channels)
 
     @torch.no_grad()
@@ -81,7 +106,7 @@ class ImageCoder:
         level = _level(quality, x.device)
         prepared = self._prepare(reference, level)
         walked, y_hat = self._analyse(x, prepared, level)
-        return self._write(walked, quality=quality), self._show(y_hat, walked, prepared, level, x.shape[-2:])
+        return self._write(walked, quality=quality), self._show(y_hat, walked.modes, prepared, level, x.shape[-2:])
 
     @torch.no_grad()
     def symbols_of(self, x: Tensor, reference: Reference | None, *, quality: float) -> Symbols:
@@ -98,8 +123,10 @@ class ImageCoder:
         """
         level = _level(quality, self.model.log_gain.device)
         walked = self._read(payload, size, quality=quality)
+        if reference is None and walked.modes.kept.any():
+            raise ArchiveError("a view without references keeps parts of one: the archive is damaged")
         prepared = self._prepare(reference, level)
-        return self._show(self._reconstruct(walked, prepared, level), walked, prepared, level, size)
+        return self._show(self._reconstruct(walked, prepared, level), walked.modes, prepared, level, size)
 
     @torch.no_grad()
     def read_symbols(self, payload: bytes, size: tuple[int, int], *, quality: float) -> Symbols:
@@ -118,9 +145,14 @@ class ImageCoder:
     def _analyse(self, x: Tensor, reference: ReadyReference | None, level: Tensor) -> tuple[_Walked, Tensor]:
         """Symbols of a picture, and the y_hat they decode to. [h, w, M]"""
         y = self.inference.analyse(x, reference, level)
+        modes = self._choose_modes(y, reference)
+        if reference is not None:
+            # What is kept needs no telling.
+            y[modes.kept] = reference.latent[modes.kept]
         z = self.inference.hyper_analyse(y, reference).add_(0.5).floor_().clamp_(-HYPER_LIMIT, HYPER_LIMIT)
-        size = (y.shape[0], y.shape[1])
-        scales, means = self._scale_walk(z, level, size), self._mean_walk(z, reference, level, size)
+        flat, split = y.view(-1, y.shape[2]), mode_rows(modes.split)
+        flat[split] = self.inference.by_quarters(flat[split])
+        scales, means = self._scale_walk(z, level, modes), self._mean_walk(z, reference, level, modes)
         weight = bits_per_squared_step(quality_height(level))
         all_rows, all_symbols = [], []
         for step in range(STEPS):
@@ -138,33 +170,47 @@ class ImageCoder:
                 means.add(step, y_hat)
             all_rows.append(rows)
             all_symbols.append(symbols)
-        return _Walked(z, all_symbols, all_rows, size), y
+        return _Walked(z, modes, all_symbols, all_rows), self._whole_blocks(y, modes, reference)
+
+    def _choose_modes(self, y: Tensor, reference: ReadyReference | None) -> ModeMaps:
+        modes = self.inference.choose_modes(y, reference)
+        split, kept = modes.split & self.split_blocks, modes.kept & self.keep_references
+        return ModeMaps(split, kept)
+
+    def _whole_blocks(self, y_hat: Tensor, modes: ModeMaps, reference: ReadyReference | None) -> Tensor:
+        """y_hat as the walk leaves it -> as the synthesis wants it, in place."""
+        flat, split = y_hat.view(-1, y_hat.shape[2]), mode_rows(modes.split)
+        flat[split] = self.inference.by_wholes(flat[split])
+        if reference is not None:
+            y_hat[modes.kept] = reference.latent[modes.kept]
+        return y_hat
 
     def _reconstruct(self, walked: _Walked, reference: ReadyReference | None, level: Tensor) -> Tensor:
-        means = self._mean_walk(walked.z, reference, level, walked.size)
+        means = self._mean_walk(walked.z, reference, level, walked.modes)
         y = walked.z.new_empty(*walked.size, self.model.config.channels)
         for step, symbols in enumerate(walked.symbols):
             y_hat = [symbol + mean for symbol, mean in zip(symbols, means.means(step), strict=True)]
             self.cells.put(y, step, y_hat)
             if step + 1 < STEPS:
                 means.add(step, y_hat)
-        return y
+        return self._whole_blocks(y, walked.modes, reference)
 
-    def _scale_walk(self, z: Tensor, level: Tensor, size: tuple[int, int]) -> ScaleWalk:
-        scales = self.model.scales
+    def _scale_walk(self, z: Tensor, level: Tensor, modes: ModeMaps) -> ScaleWalk:
+        scales, size, shares = self.model.scales, modes.split.shape, quality_weights(level)
         hyper = scales.hyper_features(z.permute(2, 0, 1)[None], quality_point=nearest_quality(level))
         hyper = hyper[0, :, : size[0], : size[1]].permute(1, 2, 0)
-        return ScaleWalk(self.inference.scales, hyper, scales.base_accumulator(quality_weights(level)).flatten())
+        base, split_base = (scales.base_accumulator(shares, split=split).flatten() for split in (False, True))
+        return ScaleWalk(self.inference.scales, hyper, base=base, split_base=split_base, modes=modes)
 
-    def _mean_walk(self, z: Tensor, reference: ReadyReference | None, level: Tensor, size: tuple[int, int]) -> MeanWalk:
+    def _mean_walk(self, z: Tensor, reference: ReadyReference | None, level: Tensor, modes: ModeMaps) -> MeanWalk:
         pair = None if reference is None else reference.for_means
         share = quality_height(level).reshape(1, 1)
-        return MeanWalk(self.inference.means, z, level=share, size=size, reference=pair)
+        return MeanWalk(self.inference.means, z, level=share, modes=modes, reference=pair)
 
     def _show(
-        self, y_hat: Tensor, walked: _Walked, reference: ReadyReference | None, level: Tensor, size: Sequence[int]
+        self, y_hat: Tensor, modes: ModeMaps, reference: ReadyReference | None, level: Tensor, size: Sequence[int]
     ) -> Tensor:
-        picture = self.inference.synthesise(y_hat, _coded_count(walked), reference, level)
+        picture = self.inference.synthesise(y_hat, modes, reference, level)
         return picture[: size[0], : size[1]].clamp_(0, 1).permute(2, 0, 1)[None]
 
     # -- bytes --------------------------------------------------------------------------------------------------------
@@ -173,6 +219,7 @@ class ImageCoder:
         encoder = SymbolEncoder()
         z = _integers(walked.z.permute(2, 0, 1))
         encoder.put(z.ravel(), self._hyper_rows(z.shape, quality), self.tables.hyper)
+        put_modes(encoder, _mode_codes(walked.modes))
         symbols, rows = (_integers(self._as_map(blocks, walked.size)) for blocks in (walked.symbols, walked.rows))
         shifts = best_shifts(symbols, rows, self.tables.latent)
         put_shifts(encoder, shifts, self.tables.latent)
@@ -190,8 +237,9 @@ class ImageCoder:
         z_shape = (self.model.config.hyper, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE))
         z = decoder.get(self._hyper_rows(z_shape, quality), self.tables.hyper)
         z = torch.from_numpy(z.astype(np.float32)).reshape(z_shape).permute(1, 2, 0).contiguous().to(device)
+        modes = _mode_maps(get_modes(decoder, (height, width)), device)
         shifts = get_shifts(decoder, self.model.config.channels, block_grid(height, width), self.tables.latent)
-        scales = self._scale_walk(z, _level(quality, device), (height, width))
+        scales = self._scale_walk(z, _level(quality, device), modes)
         all_rows, all_symbols = [], []
         for step in range(STEPS):
             blocks = scales.rows(step)
@@ -204,7 +252,7 @@ class ImageCoder:
             all_symbols.append([part.view(block.shape) for part, block in zip(parts, blocks, strict=True)])
             if step + 1 < STEPS:
                 scales.add(step, all_symbols[-1])
-        return _Walked(z, all_symbols, all_rows, (height, width))
+        return _Walked(z, modes, all_symbols, all_rows)
 
     def _tables_of(
         self, blocks: Blocks, shifts: RowShifts, step: int, size: tuple[int, int]
@@ -229,7 +277,8 @@ class ImageCoder:
 
     def _as_maps(self, walked: _Walked) -> Symbols:
         y, rows = (self._as_map(blocks, walked.size)[None].contiguous() for blocks in (walked.symbols, walked.rows))
-        return Symbols(walked.z.permute(2, 0, 1)[None].contiguous(), y, rows)
+        modes = ModeMaps(walked.modes.split[None, None], walked.modes.kept[None, None])
+        return Symbols(walked.z.permute(2, 0, 1)[None].contiguous(), modes, y, rows)
 
     def _hyper_rows(self, shape: Sequence[int], quality: float) -> np.ndarray:
         """Table of every hyper-latent symbol, flat; `shape` is (N, rows, columns)."""
@@ -237,14 +286,14 @@ class ImageCoder:
         return np.repeat(point * shape[0] + np.arange(shape[0]), shape[1] * shape[2])
 
 
-def _coded_count(walked: _Walked) -> Tensor:
-    """Symbols of a position that are not 0. [h, w, 1]"""
-    count = walked.z.new_zeros(*walked.size, 1)
-    for blocks in walked.symbols:
-        for position, block in enumerate(blocks):
-            target = at_position(count, position)
-            target.add_((block != 0).sum(1).view(target.shape))
-    return count
+def _mode_codes(modes: ModeMaps) -> np.ndarray:
+    """As `block_modes` numbers them. int64 [h, w]"""
+    return (SPLIT * modes.split + KEPT * modes.kept).cpu().numpy()
+
+
+def _mode_maps(codes: np.ndarray, device: torch.device) -> ModeMaps:
+    numbers = torch.from_numpy(codes).to(device)
+    return ModeMaps(numbers == SPLIT, numbers == KEPT)
 
 
 def _integers(values: Tensor) -> np.ndarray:

@@ -13,14 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerfstudio_mvc.codecs.lmvic.four_step_walk import MeanWeights, ScaleWeights, grouped_channels
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
-from nerfstudio_mvc.codecs.lmvic.reference_keeping import (
-    GREY_LEVELS,
-    KEPT,
-    KEPT_PER_DOUBLING,
-    STEEPNESS,
-    spread,
-)
+from nerfstudio_mvc.codecs.lmvic.image_model import ALL_SEEN, ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps, choose_modes
 from nerfstudio_mvc.layers.block_transform import BLOCK
 from nerfstudio_mvc.layers.pixel_major import Dense, bands, pixel_major
 
@@ -31,12 +25,11 @@ BLEND_STRIDE = 4
 class ReadyReference:
     """What a reference gives the view, whatever the view's own symbols are.
 
-    centered, seen: the picture less 1/2 [H, W, 3] and its validity [H, W, 1]; features [H / 4, W / 4, C]; latent in
-    quantiser steps [h, w, M]; valid, share of a latent position that the reference shows [h, w, 1].
+    centered: the picture less 1/2 [H, W, 3]; features [H / 4, W / 4, C]; latent in quantiser steps [h, w, M]; valid,
+    share of a latent position that the reference shows [h, w, 1].
     """
 
     centered: Tensor
-    seen: Tensor
     features: Tensor
     latent: Tensor
     valid: Tensor
@@ -49,8 +42,8 @@ class ReadyReference:
 class ImageInference:
     """Transforms of one `ImageModel`, its weights laid out for coding; holds no state between calls."""
 
-    def __init__(self, model: ImageModel, *, keep_references: bool = True) -> None:
-        self.model, self.keep_references = model, keep_references
+    def __init__(self, model: ImageModel) -> None:
+        self.model = model
         self.order = grouped_channels(model.config.channels).to(model.log_gain.device)
         transform = model.transform
         self.analysis = Dense(transform.analysis[self.order].permute(2, 3, 1, 0).flatten(0, 2), gather=BLOCK)
@@ -70,11 +63,9 @@ class ImageInference:
         self.reference_block = pixel_major(model.reference_in[2])
         self.reference_to_g_a = Dense.of(model.reference_to_g_a)
         self.reference_to_g_s = Dense.of(model.reference_to_g_s)
-        self.keep_features = pixel_major(model.keeping.from_features)
-        self.keep_difference = pixel_major(model.keeping.from_difference)
         self.blend_in = _split_inputs(model.blend.weigh[1], (3, 3, 1, 1), BLEND_STRIDE)
         self.blend_out = pixel_major(*model.blend.weigh[2:])
-        self.means, self.scales = MeanWeights(model.means), ScaleWeights(model.scales)
+        self.means, self.scales = MeanWeights(model.means, model.split_rotation), ScaleWeights(model.scales)
 
     def prepare(self, reference: Reference, level: Tensor) -> ReadyReference:
         """Send a warped picture through the same analysis as the view itself."""
@@ -83,7 +74,7 @@ class ImageInference:
         self.reference_valid.add_to(features, valid)
         latent = self._latent(centered, self.g_a_in(centered), level)
         share = F.avg_pool2d(valid.permute(2, 0, 1)[None], BLOCK)[0].permute(1, 2, 0).contiguous()
-        return ReadyReference(centered, valid, self.reference_block(features), latent, share)
+        return ReadyReference(centered, self.reference_block(features), latent, share)
 
     def analyse(self, x: Tensor, reference: ReadyReference | None, level: Tensor) -> Tensor:
         """Picture [1, 3, H, W], 0..1 -> y in quantiser steps. [h, w, M]"""
@@ -100,11 +91,23 @@ class ImageInference:
             self.h_a_reference.add_to(features, _padded(reference.latent * reference.valid, 4))
         return self.h_a(features)
 
-    def synthesise(self, y_hat: Tensor, coded: Tensor, reference: ReadyReference | None, level: Tensor) -> Tensor:
-        """y_hat in quantiser steps, and how many of a position's symbols are not 0 [h, w, 1] -> picture.
+    def choose_modes(self, y: Tensor, reference: ReadyReference | None) -> ModeMaps:
+        """How every position of y is best coded. Maps [h, w]"""
+        if reference is None:
+            return choose_modes(y, self.by_quarters(y), may_keep=None)
+        distance = y - reference.latent * reference.valid
+        return choose_modes(distance, self.by_quarters(distance), may_keep=reference.valid[..., 0] > ALL_SEEN)
 
-        Unclamped, cut off nowhere. [16 h, 16 w, 3]
-        """
+    def by_quarters(self, y: Tensor) -> Tensor:
+        """Coefficients of whole blocks -> of their quarters. [.., M] both"""
+        return y @ self.means.rotation.t()
+
+    def by_wholes(self, y: Tensor) -> Tensor:
+        """The way back."""
+        return y @ self.means.rotation
+
+    def synthesise(self, y_hat: Tensor, modes: ModeMaps, reference: ReadyReference | None, level: Tensor) -> Tensor:
+        """y_hat in quantiser steps -> picture, unclamped, cut off nowhere. [16 h, 16 w, 3]"""
         y_hat = y_hat * self.model.inverse_gain(level).flatten()[self.order]
         picture = self.synthesis(y_hat)
         features = self.g_s_latent(self.g_s_latent_in(y_hat))
@@ -115,8 +118,8 @@ class ImageInference:
         features = self.g_s(features)
         picture.addcmul_(self.g_s_out(features), self._at_level(self.model.strength_g_s, level))
         picture.addcmul_(self.finish(picture), self._at_level(self.model.strength_finish, level))
-        if reference is not None and self.keep_references:
-            self._keep(picture, features, reference, coded)
+        if reference is not None:
+            _blocks(picture)[modes.kept] = _blocks(reference.centered)[modes.kept]
         return picture.add_(0.5)
 
     def blend(self, first: Reference, second: Reference) -> Reference:
@@ -146,16 +149,6 @@ class ImageInference:
         y.addcmul_(self.g_a_last(self.g_a(features)), self._at_level(self.model.strength_g_a, level)[self.order])
         return y.mul_(self.model.gain(level).flatten()[self.order])
 
-    def _keep(self, picture: Tensor, features: Tensor, reference: ReadyReference, coded: Tensor) -> None:
-        """`ReferenceKeeping`, in place."""
-        difference = reference.centered - picture
-        seen = difference * (255 / GREY_LEVELS)
-        doublings = spread(torch.log2(1 + coded).permute(2, 0, 1)).permute(1, 2, 0)
-        logit = self.keep_features(features)
-        logit += self.keep_difference(torch.cat([seen, seen.abs(), reference.seen, doublings], 2))
-        logit.mul_(STEEPNESS).add_(KEPT).add_(doublings, alpha=KEPT_PER_DOUBLING)
-        picture.addcmul_(logit.sigmoid_().mul_(reference.seen), difference)
-
     def _at_level(self, table: Tensor, level: Tensor) -> Tensor:
         """`ImageModel.at_quality` for maps stored pixel by pixel. [C]"""
         return self.model.at_quality(table, level).flatten()
@@ -180,6 +173,12 @@ def _pixels(planes: Tensor) -> Tensor:
 def _planes(pixels: Tensor) -> Tensor:
     """[H, W, C] -> [1, C, H, W], no copy"""
     return pixels.permute(2, 0, 1)[None]
+
+
+def _blocks(pixels: Tensor) -> Tensor:
+    """Pixels by the latent position they belong to, a view. [16 h, 16 w, C] -> [h, w, 16, 16, C]"""
+    height, width, channels = pixels.shape
+    return pixels.view(height // BLOCK, BLOCK, width // BLOCK, BLOCK, channels).transpose(1, 2)
 
 
 def _padded(pixels: Tensor, multiple: int = BLOCK) -> Tensor:

@@ -26,13 +26,17 @@ from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
     scale_of_table,
     table_scales,
 )
-from nerfstudio_mvc.codecs.lmvic.reference_keeping import ReferenceKeeping
+from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps, choose_modes
 from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
 from nerfstudio_mvc.entropy.rate import rounded_bits
 from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, rate_aware_symbols, step_costs
 from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
 from nerfstudio_mvc.layers.blocks import DepthwiseBlock, double_size, half_size, starts_at_zero
 from nerfstudio_mvc.layers.rounding import round_half_up
+from nerfstudio_mvc.layers.split_transform import split_rotation
+
+ALL_SEEN = 0.999
+"""Share of a position that a reference must show for it to be kept."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,11 @@ class Reference:
 class PreparedReference:
     """Everything about a reference that does not depend on the view's own symbols.
 
-    centered, seen: the picture less 1/2 [B, 3, H, W] and its validity [B, 1, H, W]; features at 1/4; latent and valid,
-    the share that is seen of each of its positions, at 1/16.
+    centered: the picture less 1/2 [B, 3, H, W]; features at 1/4; latent and valid, the share that is seen of each of
+    its positions, at 1/16.
     """
 
     centered: Tensor
-    seen: Tensor
     features: Tensor
     latent: Tensor
     valid: Tensor
@@ -80,10 +83,17 @@ class QuantisedLatent:
     y_hat: Tensor
     rows: Tensor
 
-    @property
-    def count(self) -> Tensor:
-        """Symbols of a position that are not 0. [B, 1, h, w]"""
-        return (self.symbols.detach() != 0).float().sum(1, keepdim=True)
+
+@dataclass(frozen=True)
+class TrainingCode:
+    """A view as training codes it: y; z and its symbols, both less the centre of their tables [B, N, h, w]; the mode of
+    every position; and x_hat [B, 3, H, W]."""
+
+    y: QuantisedLatent
+    z_residual: Tensor
+    z_symbols: Tensor
+    modes: ModeMaps
+    x_hat: Tensor
 
 
 class ReferenceBlend(nn.Module):
@@ -155,7 +165,6 @@ class ImageModel(nn.Module):
         self.reference_in = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(64, quarter, 1), DepthwiseBlock(quarter))
         self.reference_to_g_a = starts_at_zero(nn.Conv2d(quarter, quarter, 1))
         self.reference_to_g_s = starts_at_zero(nn.Conv2d(quarter, quarter, 1))
-        self.keeping = ReferenceKeeping(quarter)
 
         width = config.mean_width
         self.h_a = nn.Sequential(
@@ -170,7 +179,7 @@ class ImageModel(nn.Module):
         self.z_center = nn.Parameter(torch.zeros(QUALITIES, config.hyper))
         self.z_log_scale = nn.Parameter(torch.ones(QUALITIES, config.hyper))
         self.means = MeanNetwork(config)
-        self.scales = ScaleNetwork(config)
+        self.scales = ScaleNetwork(config, splits=True)
 
         # The corrections smooth what a coarse quantiser breaks and must leave alone what a fine one kept.
         self.quality_to_g_a = nn.Parameter(torch.zeros(QUALITIES, quarter))
@@ -183,6 +192,7 @@ class ImageModel(nn.Module):
         first_steps = torch.tensor([math.sqrt(4e-5 / rd_lambda) for rd_lambda in config.rd_lambdas])
         self.log_gain = nn.Parameter(-torch.log(first_steps)[:, None].repeat(1, channels))
         self.log_inverse_gain = nn.Parameter(torch.log(first_steps)[:, None].repeat(1, channels))
+        self.register_buffer("split_rotation", split_rotation(config.luma, config.chroma), persistent=False)
         self.register_buffer("cells", step_cells(channels), persistent=False)
         self.register_buffer("step_costs", step_costs(table_scales()), persistent=False)
 
@@ -203,7 +213,7 @@ class ImageModel(nn.Module):
         centered = reference.picture - 0.5
         features = self.reference_in(torch.cat([centered, reference.valid], 1))
         latent = self._latent(centered, self.g_a_in(centered), quality=quality)
-        return PreparedReference(centered, reference.valid, features, latent, F.avg_pool2d(reference.valid, BLOCK))
+        return PreparedReference(centered, features, latent, F.avg_pool2d(reference.valid, BLOCK))
 
     def analyse(self, x: Tensor, reference: PreparedReference | None, *, quality: Tensor) -> Tensor:
         """Picture [B, 3, H, W], 0..1, H and W multiples of 16 -> y in quantiser steps. [B, M, H/16, W/16]"""
@@ -221,9 +231,9 @@ class ImageModel(nn.Module):
         return self.h_a[1:](features).float()
 
     def synthesise(
-        self, y_hat: Tensor, coded: Tensor, reference: PreparedReference | None, *, quality: Tensor
+        self, y_hat: Tensor, modes: ModeMaps, reference: PreparedReference | None, *, quality: Tensor
     ) -> Tensor:
-        """y_hat in quantiser steps, how many of a position's symbols are not 0 -> picture, unclamped. [B, 3, H, W]"""
+        """y_hat in quantiser steps -> picture, unclamped. [B, 3, H, W]"""
         y_hat = y_hat * self.inverse_gain(quality)
         linear = self.transform.synthesise(y_hat)
         features = self.g_s_latent(y_hat) + self.g_s_picture(linear)
@@ -235,7 +245,8 @@ class ImageModel(nn.Module):
         picture = linear + self.g_s_out(features).float() * strength
         picture = picture + self.finish(picture).float() * self.at_quality(self.strength_finish, quality)
         if reference is not None:
-            picture = self.keeping(features, picture, reference.centered, reference.seen, coded)
+            kept = modes.kept.repeat_interleave(BLOCK, -2).repeat_interleave(BLOCK, -1)
+            picture = torch.where(kept, reference.centered, picture)
         return picture + 0.5
 
     def _latent(self, centered: Tensor, features: Tensor, *, quality: Tensor) -> Tensor:
@@ -250,46 +261,92 @@ class ImageModel(nn.Module):
         self, x: Tensor, reference: Reference | None = None, *, quality: Tensor, noise: bool = True
     ) -> TrainingOutput:
         """Code and decode without a range coder; `noise` False gives exactly the symbols real coding has."""
+        coded = self.code(x, reference, quality=quality)
+        z, z_symbols, z_scale = coded.z_residual, coded.z_symbols, torch.exp(self.at_quality(self.z_log_scale, quality))
+        bits_z = rounded_bits(z, z_symbols, z_scale, noise=noise).sum()
+        y = coded.y
+        bits_y = rounded_bits(y.residual, y.symbols, scale_of_table(y.rows), noise=noise).sum()
+        return TrainingOutput(coded.x_hat, bits_y, bits_z)
+
+    def code(self, x: Tensor, reference: Reference | None, *, quality: Tensor) -> TrainingCode:
+        """What `forward` counts the bits of."""
         prepared = None if reference is None else self.prepare_reference(reference, quality=quality)
         y = self.analyse(x, prepared, quality=quality)
+        modes = self.choose_modes(y, prepared)
+        if prepared is not None:
+            # What is kept needs no telling.
+            y = torch.where(modes.kept, prepared.latent, y)
         z = self.hyper_analyse(y, prepared)
         z_symbols = round_half_up(z).clamp(-HYPER_LIMIT, HYPER_LIMIT)
-        z_scale = torch.exp(self.at_quality(self.z_log_scale, quality))
+        quantised = self.quantise(y, z_symbols, prepared, modes=modes, quality=quality)
+        x_hat = self.synthesise(quantised.y_hat, modes, prepared, quality=quality)
         z_center = self.at_quality(self.z_center, quality)
-        bits_z = rounded_bits(z - z_center, z_symbols - z_center, z_scale, noise=noise).sum()
-
-        coded = self.quantise(y, z_symbols, prepared, quality=quality)
-        bits_y = rounded_bits(coded.residual, coded.symbols, scale_of_table(coded.rows), noise=noise).sum()
-        x_hat = self.synthesise(coded.y_hat, coded.count, prepared, quality=quality)
-        return TrainingOutput(x_hat, bits_y, bits_z)
+        return TrainingCode(quantised, z - z_center, z_symbols - z_center, modes, x_hat)
 
     def quantise(
-        self, y: Tensor, z_symbols: Tensor, reference: PreparedReference | None, *, quality: Tensor
+        self, y: Tensor, z_symbols: Tensor, reference: PreparedReference | None, *, modes: ModeMaps, quality: Tensor
     ) -> QuantisedLatent:
-        """Walk the four steps."""
+        """Walk the four steps.
+
+        A split position is coded as far as it lies from its means of the first step, by quarters; those that come later
+        read what is known of it so far, back in whole blocks. A kept one is its reference's latent from the start.
+        """
         pair = None if reference is None else reference.for_entropy
         size = (y.shape[-2], y.shape[-1])
         features = self.means.view_features(z_symbols, quality=quality, size=size, reference=pair)
         hyper = self.scales.hyper_features(z_symbols, quality_point=nearest_quality(quality))
-        hyper, base = hyper[..., : size[0], : size[1]], self.scales.base_accumulator(quality_weights(quality))
-        y_hat, symbols, residual, rows = (torch.zeros_like(y) for _ in range(4))
+        hyper, shares = hyper[..., : size[0], : size[1]], quality_weights(quality)
+        symbols, residual, rows, in_turn = (torch.zeros_like(y) for _ in range(4))
         known = torch.zeros_like(y[:1])
+        y_hat = in_turn if reference is None else torch.where(modes.kept, reference.latent, 0)
+        first, split_distance = in_turn, in_turn
         rounding_weight = bits_per_squared_step(quality_height(quality))
         for step in range(STEPS):
             now = tile_cells(self.cells[step], *size).to(y.dtype)[None]
-            step_rows = self.scales.table_rows(hyper, self.scales.context_features(symbols.detach().abs(), step), base)
+            context = self.scales.context_features(symbols.detach().abs(), step, modes)
+            step_rows = self.scales.table_rows(hyper, context, shares, modes)
             rows = rows + step_rows * now
-            mean = self.means.step_means(features, y_hat, known, step, pair)
-            step_residual = (y - mean) * now
+            all_known = modes.kept if step == 0 else modes.kept | modes.split
+            mean = self.means.step_means(features, y_hat, torch.maximum(known, all_known.to(known)), step, pair)
+            if step == 0:
+                first, split_distance = mean, self.by_quarters(y - mean)
+            distance = torch.where(modes.split, split_distance, y - mean)
+            step_residual = distance * now * ~modes.kept
             with torch.no_grad():
                 rounded = rate_aware_symbols(step_residual, step_rows, self.step_costs, weight=rounding_weight)
             # The gradient passes straight through.
             step_symbols = step_residual + (rounded - step_residual).detach()
             symbols = symbols + step_symbols
             residual = residual + step_residual
-            y_hat = y_hat + (step_symbols + mean * now)
+            in_turn = in_turn + (step_symbols + mean * now)
             known = known + now
+            y_hat = torch.where(modes.split, first + self.by_wholes(symbols), in_turn)
+            if reference is not None:
+                y_hat = torch.where(modes.kept, reference.latent, y_hat)
         return QuantisedLatent(symbols, residual, y_hat, rows)
+
+    def choose_modes(self, y: Tensor, reference: PreparedReference | None) -> ModeMaps:
+        """How the encoder would code every position of y. Maps [B, 1, h, w]"""
+        with torch.no_grad():
+            distance, may_keep = y, None
+            if reference is not None:
+                distance, may_keep = y - reference.latent * reference.valid, (reference.valid > ALL_SEEN)[:, 0]
+            split = self.by_quarters(distance).movedim(1, -1)
+            modes = choose_modes(distance.movedim(1, -1), split, may_keep=may_keep)
+            return ModeMaps(modes.split[:, None], modes.kept[:, None])
+
+    def by_quarters(self, y: Tensor) -> Tensor:
+        """Coefficients of whole blocks -> of their quarters; float32. [B, M, h, w] both"""
+        return self._turned(self.split_rotation, y)
+
+    def by_wholes(self, y: Tensor) -> Tensor:
+        """The way back."""
+        return self._turned(self.split_rotation.t(), y)
+
+    @staticmethod
+    def _turned(rotation: Tensor, y: Tensor) -> Tensor:
+        with torch.autocast(y.device.type, enabled=False):
+            return F.conv2d(y.float(), rotation[:, :, None, None])
 
 
 def quality_weights(quality: Tensor) -> Tensor:

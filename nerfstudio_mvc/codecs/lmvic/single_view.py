@@ -11,14 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, scale_of_table
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import scale_of_table
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_hyper_tables, plain_latent_tables
 from nerfstudio_mvc.entropy.rate import rounded_bits
 from nerfstudio_mvc.errors import ShapeError
 from nerfstudio_mvc.layers.block_transform import BLOCK
-from nerfstudio_mvc.layers.rounding import round_half_up
 
 DEFAULT_QUALITY = 5.0
 
@@ -122,18 +121,10 @@ class SingleViewCodec(nn.Module):
         model = self.model
         if x.shape[-2] % BLOCK or x.shape[-1] % BLOCK:
             raise ShapeError(f"pictures of {x.shape[-1]}x{x.shape[-2]}: training needs multiples of {BLOCK}")
-        prepared = None if reference is None else model.prepare_reference(reference, quality=quality)
-        y = model.analyse(x, prepared, quality=quality)
-        z = model.hyper_analyse(y, prepared)
-        z_symbols = round_half_up(z).clamp(-HYPER_LIMIT, HYPER_LIMIT)
-        coded = model.quantise(y, z_symbols, prepared, quality=quality)
-        center, scale = self._hyper_logistic(quality)
-        bits_y = rounded_bits(coded.residual, coded.symbols, scale_of_table(coded.rows))
-        bits_z = rounded_bits(z - center, z_symbols - center, scale)
-        return {
-            "x_hat": model.synthesise(coded.y_hat, coded.count, prepared, quality=quality),
-            "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)},
-        }
+        coded, scale = model.code(x, reference, quality=quality), self._hyper_logistic(quality)[1]
+        bits_y = rounded_bits(coded.y.residual, coded.y.symbols, scale_of_table(coded.y.rows))
+        bits_z = rounded_bits(coded.z_residual, coded.z_symbols, scale)
+        return {"x_hat": coded.x_hat, "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)}}
 
     @torch.no_grad()
     def _likelihoods(self, y: Tensor, z: Tensor, rows: Tensor, quality: float) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,8 @@ class LmvicSwitches:
         two_references: two neighbours where there are two.
         between: a view that lies between two others is coded after both.
         finer_references: views that others are predicted from are coded finer, the others coarser.
-        keep_references: the decoder shows a reference as it is where that is the better picture (both sides).
+        split_blocks: four 8x8 transforms in place of one of 16x16 where that is cheaper.
+        keep_references: nothing is coded where a reference as it is will do.
         refine_depth: the coded depth is the one that predicts best, not the prior.
         depth_follows_quality: depth takes fewer bits where the picture takes fewer.
         decide_per_view: a view that predicts badly is coded alone.
@@ -35,6 +36,7 @@ class LmvicSwitches:
     two_references: bool = True
     between: bool = True
     finer_references: bool = True
+    split_blocks: bool = True
     keep_references: bool = True
     refine_depth: bool = True
     depth_follows_quality: bool = True

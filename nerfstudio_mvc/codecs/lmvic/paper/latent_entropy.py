@@ -141,12 +141,12 @@ class LatentEntropy(nn.Module):
         bits_z = rounded_bits(z - z_center, z_symbols - z_center, z_scale, noise=self.training)
 
         size = (y.shape[-2], y.shape[-1])
-        hyper, base = self._row_inputs(z_symbols, level, size)
+        hyper, shares = self._row_inputs(z_symbols, level, size)
         parameters = self._hyper_parameters(z_symbols, conditions, size)
         symbols, residual, y_hat, rows = (torch.zeros_like(y) for _ in range(4))
         for step in range(STEPS):
             now = self._now(step, size, y.dtype)
-            step_rows = self._rows(hyper, base, symbols.detach(), step) * now
+            step_rows = self._rows(hyper, shares, symbols.detach(), step) * now
             mean = self._mean(parameters, y_hat, conditions, step)
             step_residual = (y - mean) * now
             step_symbols = round_half_up(step_residual).clamp(-ESCAPE_LIMIT, ESCAPE_LIMIT)
@@ -186,10 +186,10 @@ class LatentEntropy(nn.Module):
 
     def _row_inputs(self, z_symbols: Tensor, level: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         hyper = crop(self.scales.hyper_features(z_symbols, quality_point=nearest_quality(level)), size)
-        return hyper, self.scales.base_accumulator(quality_weights(level))
+        return hyper, quality_weights(level)
 
-    def _rows(self, hyper: Tensor, base: Tensor, symbols: Tensor, step: int) -> Tensor:
-        return self.scales.table_rows(hyper, self.scales.context_features(symbols.abs(), step), base)
+    def _rows(self, hyper: Tensor, shares: Tensor, symbols: Tensor, step: int) -> Tensor:
+        return self.scales.table_rows(hyper, self.scales.context_features(symbols.abs(), step), shares)
 
     def _hyper_parameters(self, z_symbols: Tensor, conditions: Conditions, size: tuple[int, int]) -> Tensor:
         """What the means of all steps share: gated hyper and reference parameters. [B, 4M, h, w]"""
@@ -206,13 +206,13 @@ class LatentEntropy(nn.Module):
 class RowReader:
     """Table rows of one latent while its symbols arrive."""
 
-    def __init__(self, entropy: LatentEntropy, hyper: Tensor, base: Tensor, size: tuple[int, int]) -> None:
-        self._entropy, self._hyper, self._base, self._size = entropy, hyper, base, size
+    def __init__(self, entropy: LatentEntropy, hyper: Tensor, shares: Tensor, size: tuple[int, int]) -> None:
+        self._entropy, self._hyper, self._shares, self._size = entropy, hyper, shares, size
 
     def rows(self, step: int, symbols: Tensor) -> Tensor:
         """Rows of the symbols coded in `step`, 0 for all others, given the `symbols` of earlier steps. [B, M, h, w]"""
         now = self._entropy._now(step, self._size, symbols.dtype)
-        return self._entropy._rows(self._hyper, self._base, symbols, step) * now
+        return self._entropy._rows(self._hyper, self._shares, symbols, step) * now
 
 
 def _at_quality(table: Tensor, level: Tensor) -> Tensor:
