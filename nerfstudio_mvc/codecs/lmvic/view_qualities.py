@@ -28,7 +28,7 @@ from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_pictu
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.lmvic.trial_coding import TrialCoder
 
-STRENGTH = 0.6
+STRENGTH = 0.8
 SHARES = {0: (), 1: (1.0,), 2: (0.6, 0.4)}
 """Of what a view inherits, by the number of its references, nearest first."""
 
