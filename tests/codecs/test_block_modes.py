@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT, WHOLE, get_modes, put_modes
+from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT, WHOLE, get_modes, mode_likelihoods, put_modes
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
@@ -64,6 +64,16 @@ def test_a_mode_that_never_occurs_costs_nothing(pair):
 def test_the_largest_map_comes_back():
     modes = clustered((190, 250), kept=0.3, stray=0.1)
     assert np.array_equal(get_modes(SymbolDecoder(encoded(modes)), modes.shape), modes)
+
+
+@pytest.mark.parametrize("kept", [0, 0.3])
+def test_likelihoods_are_what_a_map_costs(kept):
+    maps = [clustered((42, 63), kept=kept, stray=0.1, seed=seed) for seed in range(4)]
+    encoder = SymbolEncoder()
+    for modes in maps:
+        put_modes(encoder, modes)
+    bits = -sum(np.log2(mode_likelihoods(modes)).sum() for modes in maps)
+    assert abs(8 * len(encoder.finish()) - bits) < 0.001 * bits + 32
 
 
 @pytest.mark.parametrize("mode", [WHOLE, SPLIT, KEPT])

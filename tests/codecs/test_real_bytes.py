@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from small_captures import SAMPLE
 
+from nerfstudio_mvc.codecs.lmvic.block_modes import mode_likelihoods
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import scale_of_table
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, Symbols
 from nerfstudio_mvc.codecs.lmvic.row_shifts import best_shifts, put_shifts
@@ -29,7 +30,7 @@ def photograph() -> torch.Tensor:
 
 
 def table_bits(images: ImageCoder, symbols: Symbols, *, quality: int) -> float:
-    """Entropy of z and y in the tables they are coded with, escapes included; shifts of rows as they are coded."""
+    """Entropy of z, modes and y in their tables, escapes included; shifts of rows as they are coded."""
     latent, hyper = images.tables.latent, images.tables.hyper
     y, rows, z = (part[0].to(torch.int64).numpy() for part in (symbols.y, symbols.rows, symbols.z))
     shifts = best_shifts(y, rows, latent)
@@ -40,7 +41,11 @@ def table_bits(images: ImageCoder, symbols: Symbols, *, quality: int) -> float:
     bits += hyper.bits(z.ravel(), np.broadcast_to(of_channel, z.shape).ravel())
     encoder = SymbolEncoder()
     put_shifts(encoder, shifts, latent)
-    return bits + 8 * len(encoder.finish())
+    return bits + mode_bits(symbols) + 8 * len(encoder.finish())
+
+
+def mode_bits(symbols: Symbols) -> float:
+    return -float(np.log2(mode_likelihoods(symbols.modes.codes()[0, 0])).sum())
 
 
 @pytest.mark.parametrize("quality", [2, 5])
@@ -61,6 +66,6 @@ def test_bytes_are_what_training_estimates_for_the_same_symbols(images, photogra
     center_z = model.at_quality(model.z_center, level)
     coded = symbols.rows > 0
     estimate = logistic_bits(symbols.y, scale_of_table(symbols.rows))[coded].sum()
-    estimate = float(estimate + logistic_bits(symbols.z - center_z, scale_z).sum())
+    estimate = float(estimate + logistic_bits(symbols.z - center_z, scale_z).sum()) + mode_bits(symbols)
     # Counted tables and shifted rows are worth a little, saying the shifts costs a little; of a whole photograph.
     assert abs(8 * len(payload) - estimate) < 0.01 * estimate

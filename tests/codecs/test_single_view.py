@@ -47,7 +47,7 @@ def test_training_reaches_the_networks_and_estimates_what_is_coded(net, pictures
     result = trained(padded, quality=6.0)
     loss = -sum(values.log2().sum() for values in result["likelihoods"].values())
     (loss / 6144 + (result["x_hat"] - padded).square().mean()).backward()
-    for name in ("transform.analysis", "h_a.0.weight", "scales.rows.weight", "means.mean.weight", "z_log_scale"):
+    for name in ("transform.analysis", "h_a.0.weight", "scales.split_rows.weight", "means.mean.weight", "z_log_scale"):
         gradient = dict(model.named_parameters())[name].grad
         assert gradient is not None, name
         assert gradient.abs().sum() > 0, name

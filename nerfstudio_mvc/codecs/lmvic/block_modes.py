@@ -81,6 +81,25 @@ def get_modes(decoder: SymbolDecoder, size: tuple[int, int]) -> np.ndarray:
     return flat.reshape(size)
 
 
+def mode_likelihoods(modes: np.ndarray) -> np.ndarray:
+    """With which probability each mode of a map is coded; -log2 of them adds up to its bits. float64 [h, w]
+
+    What is said before the map counts for position (0, 0).
+    """
+    flat = modes.astype(np.int64).ravel()
+    occurring = np.unique(flat)
+    likelihoods = np.ones(len(flat))
+    likelihoods[0] = 1 / ((1 << _MODES) - 1) / len(occurring)
+
+    def take(cells: np.ndarray, class_idx: np.ndarray, tables: TableSet) -> None:
+        entries = tables.counts.reshape(_CLASSES, _MODES + 1)
+        likelihoods[cells] = entries[class_idx, flat[cells]] / TOTAL
+
+    if len(occurring) > 1:
+        _walk(flat, modes.shape, occurring, take)
+    return likelihoods.reshape(modes.shape)
+
+
 def _walk(
     modes: np.ndarray,
     size: tuple[int, int],

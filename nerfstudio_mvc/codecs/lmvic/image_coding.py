@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT, get_modes, put_modes
+from nerfstudio_mvc.codecs.lmvic.block_modes import get_modes, put_modes
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, whole_quality_steps
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, quality_height
 from nerfstudio_mvc.codecs.lmvic.four_step_walk import (
@@ -219,7 +219,7 @@ class ImageCoder:
         encoder = SymbolEncoder()
         z = _integers(walked.z.permute(2, 0, 1))
         encoder.put(z.ravel(), self._hyper_rows(z.shape, quality), self.tables.hyper)
-        put_modes(encoder, _mode_codes(walked.modes))
+        put_modes(encoder, walked.modes.codes())
         symbols, rows = (_integers(self._as_map(blocks, walked.size)) for blocks in (walked.symbols, walked.rows))
         shifts = best_shifts(symbols, rows, self.tables.latent)
         put_shifts(encoder, shifts, self.tables.latent)
@@ -237,7 +237,7 @@ class ImageCoder:
         z_shape = (self.model.config.hyper, -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE))
         z = decoder.get(self._hyper_rows(z_shape, quality), self.tables.hyper)
         z = torch.from_numpy(z.astype(np.float32)).reshape(z_shape).permute(1, 2, 0).contiguous().to(device)
-        modes = _mode_maps(get_modes(decoder, (height, width)), device)
+        modes = ModeMaps.of_codes(get_modes(decoder, (height, width)), device)
         shifts = get_shifts(decoder, self.model.config.channels, block_grid(height, width), self.tables.latent)
         scales = self._scale_walk(z, _level(quality, device), modes)
         all_rows, all_symbols = [], []
@@ -284,16 +284,6 @@ class ImageCoder:
         """Table of every hyper-latent symbol, flat; `shape` is (N, rows, columns)."""
         point = int(min(max(np.floor(quality + 0.5), 1), QUALITIES)) - 1
         return np.repeat(point * shape[0] + np.arange(shape[0]), shape[1] * shape[2])
-
-
-def _mode_codes(modes: ModeMaps) -> np.ndarray:
-    """As `block_modes` numbers them. int64 [h, w]"""
-    return (SPLIT * modes.split + KEPT * modes.kept).cpu().numpy()
-
-
-def _mode_maps(codes: np.ndarray, device: torch.device) -> ModeMaps:
-    numbers = torch.from_numpy(codes).to(device)
-    return ModeMaps(numbers == SPLIT, numbers == KEPT)
 
 
 def _integers(values: Tensor) -> np.ndarray:

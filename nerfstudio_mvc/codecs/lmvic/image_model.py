@@ -13,10 +13,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nerfstudio_mvc.codecs.lmvic.block_modes import mode_likelihoods
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
     HYPER_LIMIT,
@@ -67,7 +69,7 @@ class PreparedReference:
 
 @dataclass(frozen=True)
 class TrainingOutput:
-    """x_hat [B, 3, H, W]; bits of y and of z, summed over the batch."""
+    """x_hat [B, 3, H, W]; bits of y, modes included, and of z, summed over the batch."""
 
     x_hat: Tensor
     bits_y: Tensor
@@ -94,6 +96,11 @@ class TrainingCode:
     z_symbols: Tensor
     modes: ModeMaps
     x_hat: Tensor
+
+    def mode_likelihoods(self) -> Tensor:
+        """Probability with which each mode is coded; no gradient. float64 [B, 1, h, w]"""
+        maps = [mode_likelihoods(codes) for codes in self.modes.codes()[:, 0]]
+        return torch.from_numpy(np.stack(maps))[:, None]
 
 
 class ReferenceBlend(nn.Module):
@@ -266,7 +273,8 @@ class ImageModel(nn.Module):
         bits_z = rounded_bits(z, z_symbols, z_scale, noise=noise).sum()
         y = coded.y
         bits_y = rounded_bits(y.residual, y.symbols, scale_of_table(y.rows), noise=noise).sum()
-        return TrainingOutput(coded.x_hat, bits_y, bits_z)
+        bits_modes = -coded.mode_likelihoods().log2().sum().to(bits_y)
+        return TrainingOutput(coded.x_hat, bits_y + bits_modes, bits_z)
 
     def code(self, x: Tensor, reference: Reference | None, *, quality: Tensor) -> TrainingCode:
         """What `forward` counts the bits of."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT
 
 ERROR_WORTH = 13.0
 """Bits that an error of one squared quantiser step is worth; with 8, views of desk and sceaux took half a percent
@@ -29,6 +32,15 @@ class ModeMaps:
 
     split: Tensor
     kept: Tensor
+
+    def codes(self) -> np.ndarray:
+        """As `block_modes` numbers them. int64"""
+        return (SPLIT * self.split + KEPT * self.kept).cpu().numpy()
+
+    @staticmethod
+    def of_codes(codes: np.ndarray, device: torch.device) -> ModeMaps:
+        numbers = torch.from_numpy(codes).to(device)
+        return ModeMaps(numbers == SPLIT, numbers == KEPT)
 
 
 def choose_modes(whole: Tensor, split: Tensor, *, may_keep: Tensor | None) -> ModeMaps:

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nerfstudio_mvc.codecs.lmvic.block_modes import mode_likelihoods
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import scale_of_table
-from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
+from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables, Symbols
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_hyper_tables, plain_latent_tables
 from nerfstudio_mvc.entropy.rate import rounded_bits
@@ -46,7 +47,7 @@ class SingleViewCodec(nn.Module):
             quality: 1 .. 8.
 
         Returns:
-            "x_hat" [B, 3, H, W]; "likelihoods": "y" and "z", one for every symbol.
+            "x_hat" [B, 3, H, W]; "likelihoods": "y", "z" and "modes", one for every symbol.
 
         Raises:
             ShapeError: as in `compress`.
@@ -58,9 +59,9 @@ class SingleViewCodec(nn.Module):
             payload, x_hat = coder.encode(item, own_reference, quality=quality)
             symbols = coder.read_symbols(payload, (x.shape[-2], x.shape[-1]), quality=quality)
             pictures.append(x_hat)
-            likelihoods.append(self._likelihoods(symbols.y, symbols.z, symbols.rows, quality))
-        y, z = (torch.cat(parts) for parts in zip(*likelihoods, strict=True))
-        return {"x_hat": torch.cat(pictures), "likelihoods": {"y": y, "z": z}}
+            likelihoods.append(self._likelihoods(symbols, quality))
+        y, z, modes = (torch.cat(parts) for parts in zip(*likelihoods, strict=True))
+        return {"x_hat": torch.cat(pictures), "likelihoods": {"y": y, "z": z, "modes": modes}}
 
     def compress(
         self, x: Tensor, *, reference: Reference | None = None, quality: float = DEFAULT_QUALITY
@@ -124,15 +125,19 @@ class SingleViewCodec(nn.Module):
         coded, scale = model.code(x, reference, quality=quality), self._hyper_logistic(quality)[1]
         bits_y = rounded_bits(coded.y.residual, coded.y.symbols, scale_of_table(coded.y.rows))
         bits_z = rounded_bits(coded.z_residual, coded.z_symbols, scale)
-        return {"x_hat": coded.x_hat, "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)}}
+        modes = coded.mode_likelihoods().to(bits_y)
+        likelihoods = {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z), "modes": modes}
+        return {"x_hat": coded.x_hat, "likelihoods": likelihoods}
 
     @torch.no_grad()
-    def _likelihoods(self, y: Tensor, z: Tensor, rows: Tensor, quality: float) -> tuple[Tensor, Tensor]:
+    def _likelihoods(self, symbols: Symbols, quality: float) -> tuple[Tensor, Tensor, Tensor]:
+        y, z, rows = symbols.y, symbols.z, symbols.rows
         center, scale = self._hyper_logistic(torch.tensor(float(quality), device=y.device))
         # Row 0 is not coded and costs nothing.
         bits_y = rounded_bits(y, y, scale_of_table(rows), noise=False) * (rows > 0)
         bits_z = rounded_bits(z - center, z - center, scale, noise=False)
-        return torch.exp2(-bits_y), torch.exp2(-bits_z)
+        modes = torch.from_numpy(mode_likelihoods(symbols.modes.codes()[0, 0]))[None, None].to(y)
+        return torch.exp2(-bits_y), torch.exp2(-bits_z), modes
 
     def _hyper_logistic(self, quality: Tensor) -> tuple[Tensor, Tensor]:
         model = self.model
