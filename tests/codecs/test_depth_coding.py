@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerfstudio_mvc.codecs.lmvic.depth_coding import (
-    COARSEST_RESIDUAL_STEP,
     CodedDepth,
     coded_grid,
     decode_depth,
@@ -14,6 +13,7 @@ from nerfstudio_mvc.codecs.lmvic.depth_coding import (
     quantise_depth,
     storable_step,
 )
+from nerfstudio_mvc.codecs.lmvic.interlaced_scans import COARSEST_RESIDUAL_STEP
 from nerfstudio_mvc.entropy.tables import logistic_limit, tables_from_histograms
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 

@@ -10,7 +10,6 @@ from synthetic_scene import look_at, picture
 
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.depth_coding import (
-    COARSEST_RESIDUAL_STEP,
     coded_grid,
     decode_depth,
     encode_depth,
@@ -26,6 +25,7 @@ from nerfstudio_mvc.codecs.lmvic.depth_refinement import (
     matching_cost,
     refine_inverse_depth,
 )
+from nerfstudio_mvc.codecs.lmvic.interlaced_scans import COARSEST_RESIDUAL_STEP
 from nerfstudio_mvc.codecs.lmvic.luma import luma_levels
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView
 from nerfstudio_mvc.entropy.tables import logistic_limit, tables_from_histograms

@@ -8,6 +8,7 @@ import torch
 from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
+from nerfstudio_mvc.codecs.lmvic.group_strings import read_quality
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
@@ -91,18 +92,19 @@ def test_wanted_views_alone_decode_to_the_same_pixels(codec, sources, encoded):
 
 
 def test_symbols_are_the_same_on_one_and_two_threads(codec, sources, encoded):
-    payload = encoded.coded.views[0].substreams[-1].payload
+    strings = {substream.name: substream.payload for substream in encoded.coded.views[0].substreams}
+    payload, quality = strings["image"], read_quality(strings, sources[0].view, otherwise=5.0)
     threads = torch.get_num_threads()
     found = []
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            found.append(codec.images.read_symbols(payload, (72, 100), quality=5.0))
+            found.append(codec.images.read_symbols(payload, (72, 100), quality=quality))
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(found[0].y, found[1].y)
     assert torch.equal(found[0].rows, found[1].rows)
-    written = codec.images.symbols_of(to_picture(sources[0].pixels, "cpu"), None, quality=5.0)
+    written = codec.images.symbols_of(to_picture(sources[0].pixels, "cpu"), None, quality=quality)
     assert torch.equal(found[0].y, written.y)
     assert torch.equal(found[0].z, written.z)
 

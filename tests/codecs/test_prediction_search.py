@@ -11,9 +11,10 @@ from nerfstudio_mvc.codecs.lmvic import codec as codec_module
 from nerfstudio_mvc.codecs.lmvic import prediction_search
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.photometric import Photometric
+from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture
 from nerfstudio_mvc.codecs.lmvic.residual_flow import flow_grid
-from nerfstudio_mvc.codecs.lmvic.trial_coding import TILE_PX, TrialCost, _tiles, explained_bits, rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.trial_coding import TILE_PX, TrialCost, _tiles, explained_bits
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 

@@ -1,6 +1,6 @@
 """How each 16x16 position of a view is coded, as a map of small integers, to bytes and back with integers alone.
 
-    which modes occur --> (0, 0) --> interlaced scans of `depth_coding`, each in parts of 64, 128, 256, .. cells
+    which modes occur --> (0, 0) --> `interlaced_scans`, each in parts of 64, 128, 256, .. cells
 
 A cell's probabilities follow from how many of its four known neighbours are SPLIT and how many KEPT, and from what was
 found so far where the neighbours were alike: both sides count as they go, so nothing is said about probabilities.
@@ -10,13 +10,16 @@ Which mode a position should have is the encoder's choice, and what a mode means
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nerfstudio_mvc.codecs.lmvic.depth_coding import interlaced_scans
-from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
+from nerfstudio_mvc.codecs.lmvic.interlaced_scans import interlaced_scans
 from nerfstudio_mvc.entropy.tables import TOTAL, TableSet
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
+
+if TYPE_CHECKING:  # training counts the bits of modes on machines that have no range coder
+    from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 
 WHOLE = 0
 """One 16x16 transform."""

@@ -1,6 +1,6 @@
 """Small fields of integers on a coarse grid, mostly zero or smooth, to bytes and back with integers alone.
 
-Cells are walked in the interlaced scans of `depth_coding`, channel after channel. What the numbers mean, and which are
+Cells are walked in the `interlaced_scans`, channel after channel. What the numbers mean, and which are
 worth coding, is the business of `residual_flow` and `photometric`.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nerfstudio_mvc.codecs.lmvic.depth_coding import Scan, interlaced_scans, predict_cells
+from nerfstudio_mvc.codecs.lmvic.interlaced_scans import Scan, interlaced_scans, predict_cells
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import ArchiveError

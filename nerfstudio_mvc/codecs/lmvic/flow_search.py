@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.lmvic.depth_coding import Scan, interlaced_scans, predict_cells
 from nerfstudio_mvc.codecs.lmvic.depth_refinement import SeenView, aggregate
 from nerfstudio_mvc.codecs.lmvic.field_coding import FIELD_LIMIT
+from nerfstudio_mvc.codecs.lmvic.interlaced_scans import Scan, interlaced_scans, predict_cells
 from nerfstudio_mvc.codecs.lmvic.luma import luma_levels
 from nerfstudio_mvc.codecs.lmvic.residual_flow import STEPS_PER_PX, flow_grid, moved
 from nerfstudio_mvc.geometry.flow import FlowField, flow_to_reference

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.block_modes import get_modes, put_modes
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, whole_quality_steps
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, quality_height
+from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, quality_height, scale_of_table
 from nerfstudio_mvc.codecs.lmvic.four_step_walk import (
     Blocks,
     MeanWalk,
@@ -26,8 +26,15 @@ from nerfstudio_mvc.codecs.lmvic.four_step_walk import (
     step_groups,
 )
 from nerfstudio_mvc.codecs.lmvic.image_inference import ImageInference, ReadyReference
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference, nearest_quality, quality_weights
+from nerfstudio_mvc.codecs.lmvic.image_model import (
+    ALL_SEEN,
+    ImageModel,
+    Reference,
+    nearest_quality,
+    quality_weights,
+)
 from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
+from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, position_error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.row_shifts import (
     RowShifts,
     best_shifts,
@@ -38,6 +45,7 @@ from nerfstudio_mvc.codecs.lmvic.row_shifts import (
 )
 from nerfstudio_mvc.entropy.partitions import STEPS
 from nerfstudio_mvc.entropy.range_coder import ESCAPE_LIMIT, SymbolDecoder, SymbolEncoder
+from nerfstudio_mvc.entropy.rate import logistic_bits
 from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, rate_aware_symbols
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import ArchiveError
@@ -83,6 +91,18 @@ class _Walked:
         return tuple(self.modes.split.shape)
 
 
+@dataclass(frozen=True)
+class _Coded:
+    """One way to code a picture: its symbols, its string, and what the decoder shows [1, 3, H, W]."""
+
+    walked: _Walked
+    payload: bytes
+    picture: Tensor
+
+    def cost(self, x: Tensor, *, rd_lambda: float) -> float:
+        return 8 * len(self.payload) + error_bits(x, self.picture, rd_lambda=rd_lambda)
+
+
 class ImageCoder:
     """Codes single pictures; holds no state between calls. The weights are those `model` has when this is made.
 
@@ -103,16 +123,13 @@ class ImageCoder:
     @torch.no_grad()
     def encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> tuple[bytes, Tensor]:
         """Picture [1, 3, H, W], 0..1, any size -> its string and the picture the decoder will show."""
-        level = _level(quality, x.device)
-        prepared = self._prepare(reference, level)
-        walked, y_hat = self._analyse(x, prepared, level)
-        return self._write(walked, quality=quality), self._show(y_hat, walked.modes, prepared, level, x.shape[-2:])
+        coded = self._encode(x, reference, quality=quality)
+        return coded.payload, coded.picture
 
     @torch.no_grad()
     def symbols_of(self, x: Tensor, reference: Reference | None, *, quality: float) -> Symbols:
-        """What `encode` would write, without writing it."""
-        level = _level(quality, x.device)
-        return self._as_maps(self._analyse(x, self._prepare(reference, level), level)[0])
+        """What `encode` writes."""
+        return self._as_maps(self._encode(x, reference, quality=quality).walked)
 
     @torch.no_grad()
     def decode(self, payload: bytes, size: tuple[int, int], reference: Reference | None, *, quality: float) -> Tensor:
@@ -137,15 +154,59 @@ class ImageCoder:
         """
         return self._as_maps(self._read(payload, size, quality=quality))
 
+    # -- encoder -----------------------------------------------------------------------------------------------------
+
+    def _encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> _Coded:
+        """Code everything; then, where a reference is worth being kept, once more without that if it is cheaper."""
+        level = _level(quality, x.device)
+        prepared = self._prepare(reference, level)
+        y = self.inference.analyse(x, prepared, level)
+        split = self.inference.choose_split(y, prepared) & self.split_blocks
+        may_keep = reference is not None and self.keep_references
+        everything = ModeMaps(split, torch.zeros_like(split))
+        coded = self._code(y.clone() if may_keep else y, everything, prepared, level, quality, x.shape[-2:])
+        if not may_keep:
+            return coded
+        rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
+        saved = position_error_bits(x, coded.picture, rd_lambda=rd_lambda) + self._position_bits(coded.walked)
+        kept = position_error_bits(x, reference.picture, rd_lambda=rd_lambda) < saved
+        kept &= prepared.valid[..., 0] > ALL_SEEN
+        if not kept.any():
+            return coded
+        with_kept = self._code(y, ModeMaps(split & ~kept, kept), prepared, level, quality, x.shape[-2:])
+        return min(coded, with_kept, key=lambda tried: tried.cost(x, rd_lambda=rd_lambda))
+
+    def _code(
+        self,
+        y: Tensor,
+        modes: ModeMaps,
+        reference: ReadyReference | None,
+        level: Tensor,
+        quality: float,
+        size: Sequence[int],
+    ) -> _Coded:
+        walked, y_hat = self._walk(y, modes, reference, level)
+        return _Coded(walked, self._write(walked, quality=quality), self._show(y_hat, modes, reference, level, size))
+
+    def _position_bits(self, walked: _Walked) -> Tensor:
+        """About what the symbols of each position take. [h, w]"""
+        bits = walked.z.new_zeros(*walked.size, 1)
+        for step, (symbols, rows) in enumerate(zip(walked.symbols, walked.rows, strict=True)):
+            for position in range(len(step_groups(step))):
+                own = logistic_bits(symbols[position], scale_of_table(rows[position])) * (rows[position] > 0)
+                target = at_position(bits, position)
+                target.add_(own.sum(1).view(target.shape))
+        return bits[..., 0]
+
     # -- the pieces encoder and decoder share -------------------------------------------------------------------------
 
     def _prepare(self, reference: Reference | None, level: Tensor) -> ReadyReference | None:
         return None if reference is None else self.inference.prepare(reference, level)
 
-    def _analyse(self, x: Tensor, reference: ReadyReference | None, level: Tensor) -> tuple[_Walked, Tensor]:
-        """Symbols of a picture, and the y_hat they decode to. [h, w, M]"""
-        y = self.inference.analyse(x, reference, level)
-        modes = self._choose_modes(y, reference)
+    def _walk(
+        self, y: Tensor, modes: ModeMaps, reference: ReadyReference | None, level: Tensor
+    ) -> tuple[_Walked, Tensor]:
+        """Symbols of a latent [h, w, M], which is used up, and the y_hat they decode to."""
         if reference is not None:
             # What is kept needs no telling.
             y[modes.kept] = reference.latent[modes.kept]
@@ -171,11 +232,6 @@ class ImageCoder:
             all_rows.append(rows)
             all_symbols.append(symbols)
         return _Walked(z, modes, all_symbols, all_rows), self._whole_blocks(y, modes, reference)
-
-    def _choose_modes(self, y: Tensor, reference: ReadyReference | None) -> ModeMaps:
-        modes = self.inference.choose_modes(y, reference)
-        split, kept = modes.split & self.split_blocks, modes.kept & self.keep_references
-        return ModeMaps(split, kept)
 
     def _whole_blocks(self, y_hat: Tensor, modes: ModeMaps, reference: ReadyReference | None) -> Tensor:
         """y_hat as the walk leaves it -> as the synthesis wants it, in place."""

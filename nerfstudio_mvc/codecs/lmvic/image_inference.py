@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerfstudio_mvc.codecs.lmvic.four_step_walk import MeanWeights, ScaleWeights, grouped_channels
-from nerfstudio_mvc.codecs.lmvic.image_model import ALL_SEEN, ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps, choose_modes
 from nerfstudio_mvc.layers.block_transform import BLOCK
 from nerfstudio_mvc.layers.pixel_major import Dense, bands, pixel_major
@@ -91,12 +91,10 @@ class ImageInference:
             self.h_a_reference.add_to(features, _padded(reference.latent * reference.valid, 4))
         return self.h_a(features)
 
-    def choose_modes(self, y: Tensor, reference: ReadyReference | None) -> ModeMaps:
-        """How every position of y is best coded. Maps [h, w]"""
-        if reference is None:
-            return choose_modes(y, self.by_quarters(y), may_keep=None)
-        distance = y - reference.latent * reference.valid
-        return choose_modes(distance, self.by_quarters(distance), may_keep=reference.valid[..., 0] > ALL_SEEN)
+    def choose_split(self, y: Tensor, reference: ReadyReference | None) -> Tensor:
+        """Which positions of y are better split. bool [h, w]"""
+        distance = y if reference is None else y - reference.latent * reference.valid
+        return choose_modes(distance, self.by_quarters(distance), may_keep=None).split
 
     def by_quarters(self, y: Tensor) -> Tensor:
         """Coefficients of whole blocks -> of their quarters. [.., M] both"""

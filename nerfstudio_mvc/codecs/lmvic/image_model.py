@@ -276,11 +276,13 @@ class ImageModel(nn.Module):
         bits_modes = -coded.mode_likelihoods().log2().sum().to(bits_y)
         return TrainingOutput(coded.x_hat, bits_y + bits_modes, bits_z)
 
-    def code(self, x: Tensor, reference: Reference | None, *, quality: Tensor) -> TrainingCode:
-        """What `forward` counts the bits of."""
+    def code(
+        self, x: Tensor, reference: Reference | None, *, quality: Tensor, modes: ModeMaps | None = None
+    ) -> TrainingCode:
+        """What `forward` counts the bits of; with other `modes` than those of `choose_modes` if given."""
         prepared = None if reference is None else self.prepare_reference(reference, quality=quality)
         y = self.analyse(x, prepared, quality=quality)
-        modes = self.choose_modes(y, prepared)
+        modes = modes or self.choose_modes(y, prepared)
         if prepared is not None:
             # What is kept needs no telling.
             y = torch.where(modes.kept, prepared.latent, y)

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.luma import LUMA
+from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
 from nerfstudio_mvc.layers.block_transform import BLOCK
 
 TILE_PX = 128
@@ -85,19 +85,6 @@ def _block_variance(values: Tensor) -> Tensor:
     luma = torch.einsum("c,bchw->bhw", torch.tensor(LUMA).to(values), values)[:, None] * 255
     mean, square = (F.avg_pool2d(part, BLOCK, ceil_mode=True) for part in (luma, luma * luma))
     return (square - mean * mean).clamp_min(0)
-
-
-def error_bits(x: Tensor, picture: Tensor, *, rd_lambda: float) -> float:
-    """The error of a decoded picture as the bits that it would be worth to be without it. [1, 3, H, W] both, 0..1"""
-    mse = float((picture - x).square().mean()) * 255**2
-    return rd_lambda * mse * x.shape[-2] * x.shape[-1]
-
-
-def rd_lambda_of(rd_lambdas: tuple[float, ...], quality: float) -> float:
-    """Weight of the MSE (0..255 scale) against bits per pixel at a quality between the trained ones."""
-    below = min(int(quality), QUALITIES - 1)
-    share = quality - below
-    return math.exp((1 - share) * math.log(rd_lambdas[below - 1]) + share * math.log(rd_lambdas[below]))
 
 
 def _tiles(height: int, width: int) -> list[list[tuple[int, int]]]:
