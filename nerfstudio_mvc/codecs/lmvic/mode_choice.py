@@ -1,7 +1,8 @@
 """Encoder side: which positions of a view are split, and at which nothing is coded; see `block_modes`.
 
 What a coefficient will cost is not known before it is coded: the mean it is coded against comes from networks that read
-what was coded before. Its distance from the reference, or from zero, tells most of it. Training chooses like this too.
+what was coded before. Its distance from the reference, or from zero, tells most of it. Training chooses both like this;
+real coding measures what is worth being kept (`image_coding`).
 """
 
 from __future__ import annotations
