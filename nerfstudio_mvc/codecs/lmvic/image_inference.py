@@ -113,8 +113,7 @@ class ImageInference:
         if reference is not None:
             self.reference_to_g_s.add_to(features, reference.features)
         features += self._at_level(self.model.quality_to_g_s, level)
-        features = self.g_s(features)
-        picture.addcmul_(self.g_s_out(features), self._at_level(self.model.strength_g_s, level))
+        picture.addcmul_(self.g_s_out(self.g_s(features)), self._at_level(self.model.strength_g_s, level))
         picture.addcmul_(self.finish(picture), self._at_level(self.model.strength_finish, level))
         if reference is not None:
             _blocks(picture)[modes.kept] = _blocks(reference.centered)[modes.kept]

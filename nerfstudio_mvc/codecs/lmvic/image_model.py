@@ -13,12 +13,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nerfstudio_mvc.codecs.lmvic.block_modes import mode_likelihoods
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
     HYPER_LIMIT,
@@ -96,11 +94,6 @@ class TrainingCode:
     z_symbols: Tensor
     modes: ModeMaps
     x_hat: Tensor
-
-    def mode_likelihoods(self) -> Tensor:
-        """Probability with which each mode is coded; no gradient. float64 [B, 1, h, w]"""
-        maps = [mode_likelihoods(codes) for codes in self.modes.codes()[:, 0]]
-        return torch.from_numpy(np.stack(maps))[:, None]
 
 
 class ReferenceBlend(nn.Module):
@@ -248,8 +241,7 @@ class ImageModel(nn.Module):
             features = features + self.reference_to_g_s(reference.features)
         features = features + self.at_quality(self.quality_to_g_s, quality)
         strength = self.at_quality(self.strength_g_s, quality)
-        features = self.g_s(features)
-        picture = linear + self.g_s_out(features).float() * strength
+        picture = linear + self.g_s_out(self.g_s(features)).float() * strength
         picture = picture + self.finish(picture).float() * self.at_quality(self.strength_finish, quality)
         if reference is not None:
             kept = modes.kept.repeat_interleave(BLOCK, -2).repeat_interleave(BLOCK, -1)
@@ -273,7 +265,7 @@ class ImageModel(nn.Module):
         bits_z = rounded_bits(z, z_symbols, z_scale, noise=noise).sum()
         y = coded.y
         bits_y = rounded_bits(y.residual, y.symbols, scale_of_table(y.rows), noise=noise).sum()
-        bits_modes = -coded.mode_likelihoods().log2().sum().to(bits_y)
+        bits_modes = -coded.modes.likelihoods().log2().sum().to(bits_y)
         return TrainingOutput(coded.x_hat, bits_y + bits_modes, bits_z)
 
     def code(

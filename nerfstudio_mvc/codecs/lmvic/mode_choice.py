@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT
+from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT, mode_likelihoods
 
 ERROR_WORTH = 13.0
 """Bits that an error of one squared quantiser step is worth; with 8, views of desk and sceaux took half a percent
@@ -37,6 +37,10 @@ class ModeMaps:
     def codes(self) -> np.ndarray:
         """As `block_modes` numbers them. int64"""
         return (SPLIT * self.split + KEPT * self.kept).cpu().numpy()
+
+    def likelihoods(self) -> Tensor:
+        """Probability with which each mode is coded, of maps [B, 1, h, w]; no gradient. float64, the same shape"""
+        return torch.from_numpy(np.stack([mode_likelihoods(codes) for codes in self.codes()[:, 0]]))[:, None]
 
     @staticmethod
     def of_codes(codes: np.ndarray, device: torch.device) -> ModeMaps:

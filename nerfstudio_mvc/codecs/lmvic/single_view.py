@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nerfstudio_mvc.codecs.lmvic.block_modes import mode_likelihoods
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import scale_of_table
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables, Symbols
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
@@ -125,7 +124,7 @@ class SingleViewCodec(nn.Module):
         coded, scale = model.code(x, reference, quality=quality), self._hyper_logistic(quality)[1]
         bits_y = rounded_bits(coded.y.residual, coded.y.symbols, scale_of_table(coded.y.rows))
         bits_z = rounded_bits(coded.z_residual, coded.z_symbols, scale)
-        modes = coded.mode_likelihoods().to(bits_y)
+        modes = coded.modes.likelihoods().to(bits_y)
         likelihoods = {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z), "modes": modes}
         return {"x_hat": coded.x_hat, "likelihoods": likelihoods}
 
@@ -136,7 +135,7 @@ class SingleViewCodec(nn.Module):
         # Row 0 is not coded and costs nothing.
         bits_y = rounded_bits(y, y, scale_of_table(rows), noise=False) * (rows > 0)
         bits_z = rounded_bits(z - center, z - center, scale, noise=False)
-        modes = torch.from_numpy(mode_likelihoods(symbols.modes.codes()[0, 0]))[None, None].to(y)
+        modes = symbols.modes.likelihoods().to(y)
         return torch.exp2(-bits_y), torch.exp2(-bits_z), modes
 
     def _hyper_logistic(self, quality: Tensor) -> tuple[Tensor, Tensor]:
