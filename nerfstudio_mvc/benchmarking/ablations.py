@@ -65,7 +65,7 @@ def _variants() -> dict[str, Variant]:
         ("depth_follows_quality", "depth bits by quality"),
         ("decide_per_view", "decision per view"),
         ("gain_and_offset", "gain and offset"),
-        ("residual_flow", "residual flow"),
+        ("motion", "motion"),
     ):
         found[f"{'no' if getattr(shipped, name) else 'with'} {meaning}"] = flipped(name)
     for order in ("distance", "overlap", "file", "random"):

@@ -9,11 +9,11 @@ from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic import codec as codec_module
 from nerfstudio_mvc.codecs.lmvic import prediction_search
+from nerfstudio_mvc.codecs.lmvic.block_motion import motion_grid
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.photometric import Photometric
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture
-from nerfstudio_mvc.codecs.lmvic.residual_flow import flow_grid
 from nerfstudio_mvc.codecs.lmvic.trial_coding import TILE_PX, TrialCost, _tiles, explained_bits
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
@@ -102,7 +102,7 @@ def corrected(found):
     rng = np.random.default_rng(0)
     count = len(found.references)
     light = Photometric(rng.integers(-9, 10, (count, 3)), rng.integers(-9, 10, (count, 3)))
-    return replace(found, offsets=rng.integers(-9, 10, (count, 2, *flow_grid(72, 100))), light=light)
+    return replace(found, motion=rng.integers(-9, 10, (count, 2, *motion_grid(72, 100))), light=light)
 
 
 @pytest.fixture
@@ -120,8 +120,8 @@ def corrected_group(monkeypatch, sources):
             source.view,
             torch.from_numpy(found.depth.depth()),
             [decoded[position] for position in found.references],
-            offsets=found.offsets,
             light=found.light,
+            motion=found.motion,
         )
         return (replace(found, reference=reference),)
 
@@ -132,14 +132,14 @@ def corrected_group(monkeypatch, sources):
 def test_decoder_applies_every_correction(sources, usual, corrected_group):
     codec, encoded = corrected_group
     strings = {s.name: s.payload for s in encoded.coded.views[2].substreams}
-    assert {"light", "flow"} <= set(strings)
+    assert {"light", "motion"} <= set(strings)
     assert strings["image"] != usual[2]["image"]
     decoded = codec.decode_group(encoded.coded, [source.view for source in sources], quality=5.0)
     for view_idx, pixels in decoded.items():
         assert np.array_equal(pixels, encoded.reconstructions[view_idx])
 
 
-@pytest.mark.parametrize("name", ["light", "flow"])
+@pytest.mark.parametrize("name", ["light", "motion"])
 def test_damaged_corrections_give_pixels_or_an_archive_error(sources, corrected_group, name):
     codec, encoded = corrected_group
     rng = np.random.default_rng(0)

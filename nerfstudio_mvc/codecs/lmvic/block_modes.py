@@ -9,11 +9,12 @@ Which mode a position should have is the encoder's choice, and what a mode means
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nerfstudio_mvc.codecs.lmvic.counted_symbols import CountedSymbols, parts
 from nerfstudio_mvc.codecs.lmvic.interlaced_scans import interlaced_scans
 from nerfstudio_mvc.entropy.tables import TOTAL, TableSet
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
@@ -29,12 +30,9 @@ KEPT = 2
 """Nothing coded: the warped reference is shown as it is."""
 
 _MODES = 3
-_FIRST_PART = 64  # cells of a scan coded before what they were is counted; every later part is twice as long
-# Weights, in sixteenths of a cell found. Before any is found, a mode that all four neighbours have is eleven times as
-# likely as each other one.
-_FOUND, _PER_NEIGHBOR, _ANYWAY = 16, 13, 5
-# Scans get denser and neighbours more alike: what earlier scans found counts half, and never more than these cells.
-_REMEMBERED = 24 * _FOUND
+# In sixteenths of a cell found. Before any is found, a mode that all four neighbours have is eleven times as likely as
+# each other one.
+_PER_NEIGHBOR, _ANYWAY = 13, 5
 # Class of a cell: 5 * SPLIT neighbours + KEPT neighbours.
 _CLASSES = 25
 _SPLITS, _KEPTS = np.divmod(np.arange(_CLASSES), 5)
@@ -110,28 +108,11 @@ def _walk(
     code: Callable[[np.ndarray, np.ndarray, TableSet], None],
 ) -> None:
     """Call `code(cells, class_idx, tables)` for every cell but the first; after it, `modes` must know these cells."""
-    found = np.zeros((_CLASSES, _MODES), np.int64)
+    counted = CountedSymbols(_NEIGHBOR_WEIGHTS, np.isin(np.arange(_MODES), occurring))
     for scan in interlaced_scans(*size):
         known = modes[scan.nearest]
         class_idx = 5 * (known == SPLIT).sum(0) + (known == KEPT).sum(0)
-        found = found * _REMEMBERED // (2 * _REMEMBERED + found.sum(1, keepdims=True))
-        for part in _parts(len(scan.cells)):
-            code(scan.cells[part], class_idx[part], _tables(found, occurring))
-            kinds_found = np.bincount(_MODES * class_idx[part] + modes[scan.cells[part]], minlength=found.size)
-            found += _FOUND * kinds_found.reshape(found.shape)
-
-
-def _parts(cells: int) -> Iterator[slice]:
-    start, length = 0, _FIRST_PART
-    while start < cells:
-        yield slice(start, start + length)
-        start, length = start + length, 2 * length
-
-
-def _tables(found: np.ndarray, occurring: np.ndarray) -> TableSet:
-    """One table per class; its symbols -1, 0, 1 are modes. What cannot be has the least count, which costs nothing."""
-    weights = np.zeros((_CLASSES, _MODES + 1), np.int64)
-    weights[:, occurring] = (found + _NEIGHBOR_WEIGHTS)[:, occurring]
-    counts = 1 + weights * (TOTAL - _MODES - 1) // weights.sum(1, keepdims=True)
-    counts[:, 0] += TOTAL - counts.sum(1)  # what rounding down left over, three at most
-    return TableSet(np.ones(_CLASSES, np.int64), counts.astype(np.uint32).ravel())
+        counted.next_scan()
+        for part in parts(len(scan.cells)):
+            code(scan.cells[part], class_idx[part], counted.tables())
+            counted.count(modes[scan.cells[part]], class_idx[part])

@@ -18,12 +18,11 @@ import torch
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
+from nerfstudio_mvc.codecs.lmvic.block_motion import motion_grid
 from nerfstudio_mvc.codecs.lmvic.correction_strings import (
-    FLOW,
     LIGHT,
-    decode_flow,
+    MOTION,
     decode_light,
-    encode_flow,
     encode_light,
 )
 from nerfstudio_mvc.codecs.lmvic.depth_coding import coded_grid, decode_depth, encode_depth
@@ -41,6 +40,7 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
 )
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.motion_coding import decode_motion, encode_motion
 from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, Prediction, find_predictions
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
@@ -160,8 +160,8 @@ class LmvicCodec:
             substreams.append(Substream(DEPTH, encode_depth(way.depth, tables)))
         if way.light is not None:
             substreams.append(Substream(LIGHT, encode_light(way.light, tables)))
-        if way.offsets is not None:
-            substreams.append(Substream(FLOW, encode_flow(way.offsets, tables)))
+        if way.motion is not None:
+            substreams.append(Substream(MOTION, encode_motion(way.motion, tables)))
         payload, picture = self.images.encode(x, way.reference, quality=quality)
         substreams.append(Substream(IMAGE, payload))
         return substreams, picture
@@ -188,14 +188,15 @@ class LmvicCodec:
     ) -> Reference | None:
         if not references:
             return None
-        offsets = light = reference = None
-        if FLOW in strings:
-            offsets = decode_flow(strings[FLOW], len(references), view=view, tables=self.tables.latent)
+        light = motion = reference = None
         if LIGHT in strings:
             light = decode_light(strings[LIGHT], len(references), tables=self.tables.latent)
+        if MOTION in strings:
+            grid = motion_grid(view.height, view.width)
+            motion = decode_motion(strings[MOTION], len(references), grid, self.tables.latent)
         if depth is not None:
             reference = reference_picture(
-                self.images.inference, view, depth, references, offsets=offsets, light=light, switches=self.switches
+                self.images.inference, view, depth, references, light=light, motion=motion, switches=self.switches
             )
         if reference is None:
             raise ArchiveError(f'view {view.view_idx} "{view.name}": refers to views it does not see: damaged')

@@ -33,7 +33,7 @@ from nerfstudio_mvc.codecs.lmvic.image_model import (
     nearest_quality,
     quality_weights,
 )
-from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
+from nerfstudio_mvc.codecs.lmvic.mode_choice import ERROR_WORTH, SPLIT_BITS, ModeMaps
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, position_error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.row_shifts import (
     RowShifts,
@@ -161,10 +161,11 @@ class ImageCoder:
         level = _level(quality, x.device)
         prepared = self._prepare(reference, level)
         y = self.inference.analyse(x, prepared, level)
-        split = self.inference.choose_split(y, prepared) & self.split_blocks
+        z = self._hyper_symbols(y, prepared)
+        split = self._choose_split(y, z, prepared, level)
         may_keep = reference is not None and self.keep_references
         everything = ModeMaps(split, torch.zeros_like(split))
-        coded = self._code(y.clone() if may_keep else y, everything, prepared, level, quality, x.shape[-2:])
+        coded = self._code(y.clone() if may_keep else y, z, everything, prepared, level, quality, x.shape[-2:])
         if not may_keep:
             return coded
         rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
@@ -173,19 +174,39 @@ class ImageCoder:
         kept &= prepared.valid[..., 0] > ALL_SEEN
         if not kept.any():
             return coded
-        with_kept = self._code(y, ModeMaps(split & ~kept, kept), prepared, level, quality, x.shape[-2:])
+        # What is kept needs no telling.
+        y[kept] = prepared.latent[kept]
+        z = self._hyper_symbols(y, prepared)
+        with_kept = self._code(y, z, ModeMaps(split & ~kept, kept), prepared, level, quality, x.shape[-2:])
         return min(coded, with_kept, key=lambda tried: tried.cost(x, rd_lambda=rd_lambda))
+
+    def _hyper_symbols(self, y: Tensor, reference: ReadyReference | None) -> Tensor:
+        """[h', w', N]"""
+        return self.inference.hyper_analyse(y, reference).add_(0.5).floor_().clamp_(-HYPER_LIMIT, HYPER_LIMIT)
+
+    def _choose_split(self, y: Tensor, z: Tensor, reference: ReadyReference | None, level: Tensor) -> Tensor:
+        """Positions that are cheaper in a picture of split blocks alone than in one of whole ones. bool [h, w]"""
+        nowhere = torch.zeros(y.shape[:2], dtype=torch.bool, device=y.device)
+        if not self.split_blocks:
+            return nowhere
+        costs = []
+        for split in (nowhere, ~nowhere):
+            walked, y_hat = self._walk(y.clone(), z, ModeMaps(split, nowhere), reference, level)
+            costs.append(self._position_bits(walked) + ERROR_WORTH * y_hat.sub_(y).square_().sum(-1))
+        whole, split = costs
+        return split + SPLIT_BITS < whole
 
     def _code(
         self,
         y: Tensor,
+        z: Tensor,
         modes: ModeMaps,
         reference: ReadyReference | None,
         level: Tensor,
         quality: float,
         size: Sequence[int],
     ) -> _Coded:
-        walked, y_hat = self._walk(y, modes, reference, level)
+        walked, y_hat = self._walk(y, z, modes, reference, level)
         return _Coded(walked, self._write(walked, quality=quality), self._show(y_hat, modes, reference, level, size))
 
     def _position_bits(self, walked: _Walked) -> Tensor:
@@ -204,13 +225,9 @@ class ImageCoder:
         return None if reference is None else self.inference.prepare(reference, level)
 
     def _walk(
-        self, y: Tensor, modes: ModeMaps, reference: ReadyReference | None, level: Tensor
+        self, y: Tensor, z: Tensor, modes: ModeMaps, reference: ReadyReference | None, level: Tensor
     ) -> tuple[_Walked, Tensor]:
         """Symbols of a latent [h, w, M], which is used up, and the y_hat they decode to."""
-        if reference is not None:
-            # What is kept needs no telling.
-            y[modes.kept] = reference.latent[modes.kept]
-        z = self.inference.hyper_analyse(y, reference).add_(0.5).floor_().clamp_(-HYPER_LIMIT, HYPER_LIMIT)
         flat, split = y.view(-1, y.shape[2]), mode_rows(modes.split)
         flat[split] = self.inference.by_quarters(flat[split])
         scales, means = self._scale_walk(z, level, modes), self._mean_walk(z, reference, level, modes)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from nerfstudio_mvc.codecs.lmvic.four_step_walk import MeanWeights, ScaleWeights, grouped_channels
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
-from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps, choose_modes
+from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
 from nerfstudio_mvc.layers.block_transform import BLOCK
 from nerfstudio_mvc.layers.pixel_major import Dense, bands, pixel_major
 
@@ -90,11 +90,6 @@ class ImageInference:
         if reference is not None:
             self.h_a_reference.add_to(features, _padded(reference.latent * reference.valid, 4))
         return self.h_a(features)
-
-    def choose_split(self, y: Tensor, reference: ReadyReference | None) -> Tensor:
-        """Which positions of y are better split. bool [h, w]"""
-        distance = y if reference is None else y - reference.latent * reference.valid
-        return choose_modes(distance, self.by_quarters(distance), may_keep=None).split
 
     def by_quarters(self, y: Tensor) -> Tensor:
         """Coefficients of whole blocks -> of their quarters. [.., M] both"""

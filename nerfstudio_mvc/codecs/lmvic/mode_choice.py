@@ -1,8 +1,8 @@
 """Encoder side: which positions of a view are split, and at which nothing is coded; see `block_modes`.
 
 What a coefficient will cost is not known before it is coded: the mean it is coded against comes from networks that read
-what was coded before. Its distance from the reference, or from zero, tells most of it. Training chooses both like this;
-real coding measures what is worth being kept (`image_coding`).
+what was coded before. Its distance from the reference, or from zero, tells most of it. Training goes by that, real
+coding measures (`image_coding`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ LEAST_BITS = 4.0
 """Of a coefficient that is coded; each doubling takes two more, as one that is larger also tells where others are."""
 SPLIT_GAIN = 3.0
 """Bits a split must promise, so that hardly any are chosen by chance."""
+SPLIT_BITS = 1.0
+"""About what it takes to say that a position is split, where the gain has been measured."""
 KEPT_LOSS_SHARE = 0.18
 """Of what the error of the reference is worth, accepted for coding nothing: the decoder's own picture of an uncoded
 position is worse than the reference."""

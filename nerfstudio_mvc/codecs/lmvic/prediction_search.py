@@ -1,6 +1,6 @@
 """Encoder side: how a view is predicted - alone or from others, with which depth and which corrections.
 
-    depth for prediction -> warped neighbours -> + change of light -> + residual flow; or alone after all
+    depth for prediction -> warped neighbours -> + change of light -> + block motion; or alone after all
 
 Every correction is kept only where a trial (`trial_coding`) says that it pays. Where prediction itself is in doubt the
 view is to be coded both ways. The decoder follows what the strings say.
@@ -18,16 +18,23 @@ from torch import Tensor
 from nerfstudio_mvc.capture.view_order import nearest_coded
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.correction_strings import encode_flow, encode_light
+from nerfstudio_mvc.codecs.lmvic.correction_strings import encode_light
 from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, encode_depth
 from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
 from nerfstudio_mvc.codecs.lmvic.depth_quantisation import BITS_PER_GREY_LEVEL
-from nerfstudio_mvc.codecs.lmvic.depth_refinement import SeenView
-from nerfstudio_mvc.codecs.lmvic.flow_search import find_residual_flow
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
+from nerfstudio_mvc.codecs.lmvic.motion_coding import encode_motion
+from nerfstudio_mvc.codecs.lmvic.motion_search import find_motion
 from nerfstudio_mvc.codecs.lmvic.photometric import Photometric, fit_gain_and_offset
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, blended_reference, warped_references
+from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.reference_pictures import (
+    DecodedView,
+    blended_reference,
+    filled,
+    moved_references,
+    warped_references,
+)
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.lmvic.trial_coding import TrialCoder, explained_bits
 from nerfstudio_mvc.entropy.tables import TableSet
@@ -36,8 +43,10 @@ MAX_REFERENCES = 2
 MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be believed
 CLEARLY_GOOD_BITS = 0.5  # per luma sample that the reference explains: coded alone the view would certainly cost more
 SMALLEST_CHANGE = 5  # steps of gain or offset that are not worth a trial: 8 % or five grey levels
-FLOW_BITS_PER_GREY_LEVEL = 16.0  # of a cell of 16 x 16 pixels, at quality 5
 DEPTH_BITS_PER_GREY_LEVEL = 2.5  # of a cell of the coded depth, at quality 5
+MOTION_WORTH = {1: 0.6, 2: 0.2}
+"""Of what an error is worth when coded, by the number of references: the network makes something of one that lies
+beside the view too, and more of two."""
 GROWTH_PER_QUALITY = 1.35
 """What a grey level of difference costs the picture grows with the quality, here per point."""
 
@@ -49,14 +58,14 @@ class Prediction:
     Attributes:
         references: positions in the group, nearest first; none: coded alone.
         depth: None where the view has no prior.
-        offsets, light: see `reference_pictures.reference_picture`; None: nothing is changed.
+        light, motion: see `reference_pictures.reference_picture`; None: nothing is changed.
         reference: None where it is coded alone.
     """
 
     references: tuple[int, ...] = ()
     depth: CodedDepth | None = None
-    offsets: np.ndarray | None = None
     light: Photometric | None = None
+    motion: np.ndarray | None = None
     reference: Reference | None = None
 
 
@@ -87,7 +96,7 @@ def find_predictions(
         return (Prediction(depth=found.depth),)
     improved = search.improved(found)
     # A sample cannot tell: a view coded alone pays at the seams of its tiles, one with a reference does not.
-    doubtful = switches.decide_per_view and explained_bits(x, found.reference) < CLEARLY_GOOD_BITS
+    doubtful = switches.decide_per_view and explained_bits(x, improved.reference) < CLEARLY_GOOD_BITS
     return (improved, _alone(source, tables)) if doubtful else (improved,)
 
 
@@ -121,6 +130,7 @@ class _Search:
     ) -> None:
         self.source, self.x, self.neighbours, self.images, self.switches = source, x, neighbours, images, switches
         self.tables: TableSet = images.tables.latent
+        self.quality = quality
         self.growth = GROWTH_PER_QUALITY ** (quality - 5)
         self.trial = TrialCoder(images, x, quality=quality)
         self._plain_warped: list[Reference] = []
@@ -134,15 +144,15 @@ class _Search:
             bits_per_grey_level=self._depth_bits(),
         )
         self._plain_warped = self._warped(depth)
-        return self._blended(Prediction(references, depth), self._plain_warped)
+        return self._blended(Prediction(references, depth))
 
     def improved(self, found: Prediction) -> Prediction:
         """The best of `found` and what corrections make of it."""
         steps = []
         if self.switches.gain_and_offset:
             steps.append(self._with_gain_and_offset)
-        if self.switches.residual_flow and self.switches.align:
-            steps.append(self._with_residual_flow)
+        if self.switches.motion:
+            steps.append(self._with_motion)
         best, least = found, None
         for step in steps:
             candidate = step(best)
@@ -156,19 +166,22 @@ class _Search:
     def _depth_bits(self) -> float:
         return DEPTH_BITS_PER_GREY_LEVEL * self.growth if self.switches.depth_follows_quality else BITS_PER_GREY_LEVEL
 
-    def _warped(self, depth: CodedDepth, offsets: np.ndarray | None = None) -> list[Reference]:
+    def _warped(self, depth: CodedDepth) -> list[Reference]:
         depth_map = torch.from_numpy(depth.depth())
-        return warped_references(self.source.view, depth_map, self.neighbours, offsets, switches=self.switches)
+        return warped_references(self.source.view, depth_map, self.neighbours, switches=self.switches)
 
-    def _blended(self, prediction: Prediction, warped: Sequence[Reference]) -> Prediction:
+    def _blended(self, prediction: Prediction) -> Prediction:
+        warped = self._plain_warped
+        if prediction.motion is not None:
+            warped = moved_references(warped, prediction.motion)
         return replace(prediction, reference=blended_reference(self.images.inference, warped, prediction.light))
 
     def _bits(self, prediction: Prediction) -> float:
         strings = 8 * len(encode_depth(prediction.depth, self.tables))
         if prediction.light is not None:
             strings += 8 * len(encode_light(prediction.light, self.tables))
-        if prediction.offsets is not None:
-            strings += 8 * len(encode_flow(prediction.offsets, self.tables))
+        if prediction.motion is not None:
+            strings += 8 * len(encode_motion(prediction.motion, self.tables))
         return strings + self.trial.cost(prediction.reference).total
 
     def _with_gain_and_offset(self, prediction: Prediction) -> Prediction | None:
@@ -176,21 +189,12 @@ class _Search:
         gains, offsets = (np.stack(values) for values in zip(*fits, strict=True))
         if max(np.abs(gains).max(), np.abs(offsets).max()) <= SMALLEST_CHANGE:
             return None
-        return self._blended(replace(prediction, light=Photometric(gains, offsets)), self._plain_warped)
+        return self._blended(replace(prediction, light=Photometric(gains, offsets)))
 
-    def _with_residual_flow(self, prediction: Prediction) -> Prediction | None:
-        depth = torch.from_numpy(prediction.depth.depth())
-        found = [
-            find_residual_flow(
-                depth,
-                current=self.source.view,
-                pixels=self.x[0].cpu(),
-                reference=SeenView(neighbour.view, neighbour.picture[0].cpu(), neighbour.depth),
-                bits_per_grey_level=FLOW_BITS_PER_GREY_LEVEL * self.growth,
-            )
-            for neighbour in self.neighbours
-        ]
-        offsets = np.stack([field for field, _ in found])
-        if not offsets.any():
-            return None
-        return self._blended(replace(prediction, offsets=offsets), self._warped(prediction.depth, offsets))
+    def _with_motion(self, prediction: Prediction) -> Prediction | None:
+        worth = MOTION_WORTH[len(self._plain_warped)] * rd_lambda_of(self.images.model.config.rd_lambdas, self.quality)
+        seen = [filled(reference) for reference in self._plain_warped]
+        if prediction.light is not None:
+            seen = [prediction.light.changed(reference, reference_idx) for reference_idx, reference in enumerate(seen)]
+        motion = np.stack([find_motion(self.x, reference, rd_lambda=worth) for reference in seen])
+        return self._blended(replace(prediction, motion=motion)) if motion.any() else None

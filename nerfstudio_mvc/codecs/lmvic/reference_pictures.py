@@ -1,4 +1,4 @@
-"""From coded neighbours to the one picture that predicts a view: warp each through the coded depth, blend, fill.
+"""From coded neighbours to the one picture that predicts a view: warp each through the coded depth, move, blend, fill.
 
 Runs the same on both sides, on decoded pictures, decoded depth and coded corrections only.
 """
@@ -14,14 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.codecs.lmvic.block_motion import moved_reference
 from nerfstudio_mvc.codecs.lmvic.image_inference import ImageInference
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.codecs.lmvic.photometric import Photometric
-from nerfstudio_mvc.codecs.lmvic.residual_flow import corrected
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
-from nerfstudio_mvc.geometry.flow import flow_to_reference
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
-from nerfstudio_mvc.geometry.warping import warp, warp_view
+from nerfstudio_mvc.geometry.warping import warp_view
 
 ALL_ON = LmvicSwitches()
 INTERPOLATION = "bicubic"
@@ -54,36 +53,41 @@ def reference_picture(
     depth: Tensor,
     references: Sequence[DecodedView],
     *,
-    offsets: np.ndarray | None = None,
     light: Photometric | None = None,
+    motion: np.ndarray | None = None,
     switches: LmvicSwitches = ALL_ON,
 ) -> Reference | None:
     """The reference of `view`, or None where no pixel of it is seen by one of `references` (nearest first, 1 or 2).
 
     Args:
         depth: z-depth of `view` at any resolution. [h, w]
-        offsets: residual flow of every reference, see `residual_flow`. int64 [R, 2, h, w]
         light: what has changed between references and view, see `photometric`.
+        motion: of every reference, see `block_motion`. int64 [R, 2, h, w]
     """
-    return blended_reference(model, warped_references(view, depth, references, offsets, switches=switches), light)
+    warped = warped_references(view, depth, references, switches=switches)
+    return blended_reference(model, warped if motion is None else moved_references(warped, motion), light)
 
 
 def warped_references(
     view: View,
     depth: Tensor,
     references: Sequence[DecodedView],
-    offsets: np.ndarray | None = None,
     *,
     switches: LmvicSwitches = ALL_ON,
 ) -> list[Reference]:
     """Each reference as the camera of `view` would see it; arguments as in `reference_picture`."""
     if not switches.align:
         return [_unaligned(view, reference) for reference in references]
-    warped = [
-        _warp(view, depth, reference, None if offsets is None else offsets[reference_idx])
-        for reference_idx, reference in enumerate(references)
-    ]
+    warped = [_warp(view, depth, reference) for reference in references]
     return warped if switches.mask else [_valid_everywhere(reference) for reference in warped]
+
+
+def moved_references(warped: Sequence[Reference], motion: np.ndarray) -> list[Reference]:
+    """References with their motion, int64 [R, 2, h, w]; one that does not move stays as it is."""
+    return [
+        moved_reference(filled(reference), own) if own.any() else reference
+        for reference, own in zip(warped, motion, strict=True)
+    ]
 
 
 def blended_reference(
@@ -95,39 +99,31 @@ def blended_reference(
     blended = warped[0] if len(warped) == 1 else model.blend(warped[0], warped[1])
     if not bool(blended.valid.any()):
         return None
-    filled = fill_invalid(blended.picture[0], blended.valid[0])[None]
-    return Reference(filled, blended.valid)
+    return filled(blended)
 
 
-def _warp(view: View, depth: Tensor, reference: DecodedView, offsets: np.ndarray | None) -> Reference:
+def filled(reference: Reference) -> Reference:
+    """With a picture that goes on smoothly where nothing is seen."""
+    return Reference(fill_invalid(reference.picture[0], reference.valid[0])[None], reference.valid)
+
+
+def _warp(view: View, depth: Tensor, reference: DecodedView) -> Reference:
     device = reference.picture.device
     # Geometry runs on the CPU in float64 where it matters; pictures are small next to the networks' work.
-    source = reference.picture[0].cpu()
-    if offsets is None or not offsets.any():
-        picture, valid = warp_view(
-            source,
-            depth.cpu(),
-            reference.depth,
-            current=view,
-            reference=reference.view,
-            interpolation=INTERPOLATION,
-        )
-        # Bicubic interpolation overshoots at edges.
-        return Reference(picture.clamp_(0, 1)[None].to(device), valid[None].to(device))
-    field = flow_to_reference(
+    picture, valid = warp_view(
+        reference.picture[0].cpu(),
         depth.cpu(),
+        reference.depth,
         current=view,
         reference=reference.view,
-        reference_depth=reference.depth,
-        height=view.height,
-        width=view.width,
+        interpolation=INTERPOLATION,
     )
-    picture = warp(source, corrected(field, offsets, current=view), interpolation=INTERPOLATION)
-    return Reference(picture.clamp_(0, 1)[None].to(device), field.valid[None, None].float().to(device))
+    # Bicubic interpolation overshoots at edges.
+    return Reference(picture.clamp_(0, 1)[None].to(device), valid[None].to(device))
 
 
 def _valid_everywhere(warped: Reference) -> Reference:
-    return Reference(fill_invalid(warped.picture[0], warped.valid[0])[None], torch.ones_like(warped.valid))
+    return Reference(filled(warped).picture, torch.ones_like(warped.valid))
 
 
 def _unaligned(view: View, reference: DecodedView) -> Reference:

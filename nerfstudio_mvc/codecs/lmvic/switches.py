@@ -27,7 +27,7 @@ class LmvicSwitches:
         depth_follows_quality: depth takes fewer bits where the picture takes fewer.
         decide_per_view: a view that predicts badly is coded alone.
         gain_and_offset: of every colour of a reference, where the light has changed.
-        residual_flow: corrections of the warp where geometry fails.
+        motion: parts of a warped reference are moved to where they belong.
     """
 
     predict: bool = True
@@ -42,4 +42,4 @@ class LmvicSwitches:
     depth_follows_quality: bool = True
     decide_per_view: bool = True
     gain_and_offset: bool = True
-    residual_flow: bool = False
+    motion: bool = True
