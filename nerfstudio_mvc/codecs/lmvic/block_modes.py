@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nerfstudio_mvc.codecs.lmvic.counted_symbols import CountedSymbols, parts
+from nerfstudio_mvc.codecs.lmvic.counted_symbols import CountedSymbols
 from nerfstudio_mvc.codecs.lmvic.interlaced_scans import interlaced_scans
 from nerfstudio_mvc.entropy.tables import TOTAL, TableSet
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
@@ -112,7 +112,6 @@ def _walk(
     for scan in interlaced_scans(*size):
         known = modes[scan.nearest]
         class_idx = 5 * (known == SPLIT).sum(0) + (known == KEPT).sum(0)
-        counted.next_scan()
-        for part in parts(len(scan.cells)):
+        for part in counted.scan(len(scan.cells)):
             code(scan.cells[part], class_idx[part], counted.tables())
             counted.count(modes[scan.cells[part]], class_idx[part])

@@ -39,8 +39,6 @@ def moved_reference(reference: Reference, motion: np.ndarray) -> Reference:
         reference: picture [1, 3, H, W].
         motion: (down, across) in quarter pixels. int64 [2, *motion_grid(H, W)]
     """
-    if not motion.any():
-        return reference
     picture = reference.picture[0]
     steps = torch.from_numpy(motion).to(picture.device, torch.int8)
     rows, columns = (torch.arange(size, device=picture.device) for size in picture.shape[1:])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nerfstudio_mvc.codecs.lmvic.block_motion import MOTION_LIMIT
-from nerfstudio_mvc.codecs.lmvic.counted_symbols import CountedSymbols, parts
+from nerfstudio_mvc.codecs.lmvic.counted_symbols import CountedSymbols
 from nerfstudio_mvc.codecs.lmvic.interlaced_scans import Scan, interlaced_scans
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet
@@ -66,8 +66,7 @@ def _put(encoder: SymbolEncoder, motion: np.ndarray, tables: TableSet) -> None:
     encoder.put_uniform(rows, len(tables))
     counted = CountedSymbols(_EXPECTED)
     for scan, own, kind, residual in zip(scans, ranked, kinds, residuals, strict=True):
-        counted.next_scan()
-        for part in parts(len(scan.cells)):
+        for part in counted.scan(len(scan.cells)):
             encoder.put(kind[part] - _KINDS // 2, own.class_idx[part], counted.tables())
             counted.count(kind[part], own.class_idx[part])
         row = rows[int(scan.spacing == 1)]
@@ -83,9 +82,8 @@ def _get(decoder: SymbolDecoder, grid: tuple[int, int], tables: TableSet) -> np.
     counted = CountedSymbols(_EXPECTED)
     for scan in interlaced_scans(*grid):
         ranked = rank_neighbours(flat, scan)
-        counted.next_scan()
         kinds = np.zeros(len(scan.cells), np.int64)
-        for part in parts(len(kinds)):
+        for part in counted.scan(len(kinds)):
             kinds[part] = decoder.get(ranked.class_idx[part], counted.tables()) + _KINDS // 2
             if kinds[part].max() > _OWN:
                 raise _damaged()
@@ -116,6 +114,7 @@ class RankedNeighbours:
 
 
 def rank_neighbours(flat: np.ndarray, scan: Scan) -> RankedNeighbours:
+    """What is known of the cells of `scan` from cells before it. `flat` is motion, int64 [2, h * w]"""
     known = flat[:, scan.nearest].transpose(1, 0, 2)
     alike = (known[:, None] == known).all(2)
     left = alike.sum(1)
