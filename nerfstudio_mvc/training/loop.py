@@ -25,6 +25,7 @@ from nerfstudio_mvc.geometry.hole_filling import fill_invalid
 from nerfstudio_mvc.training.learning_curve import Progress
 from nerfstudio_mvc.training.muon import Muon, is_matrix
 from nerfstudio_mvc.training.objective import DecodedLook, Distortion, random_quality, rate_distortion
+from nerfstudio_mvc.training.precision import has_fast_bfloat16
 from nerfstudio_mvc.training.team import Team
 
 FINER_REFERENCES = 0.7  # points of quality that a reference may have above the view's, as `view_qualities` gives it
@@ -39,7 +40,10 @@ TABLES = ("quality_to_", "strength_", "log_")  # what their names begin with
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast: minutes of this run, peak learning rate, share of the run over which it falls to 2 %."""
+    """How long and how fast: minutes of this run, peak learning rate, share of the run over which it falls to 2 %.
+
+    `bfloat16` is used only where it is faster.
+    """
 
     minutes: float = 60.0
     learning_rate: float = 4e-4
@@ -94,6 +98,7 @@ class Trainer:
         self.pictures, self.warped, self.recipe = pictures, warped, recipe
         self.look = DecodedLook(self.model)
         self.optimizers = optimizers_of(self.model, recipe.learning_rate)
+        self.bfloat16 = recipe.bfloat16 and has_fast_bfloat16(self.device)
         self.step = 0
         self._losses = torch.compile(self._losses_of, dynamic=False) if recipe.compiled else self._losses_of
 
@@ -247,7 +252,7 @@ class Trainer:
     def _losses_of(
         self, single: Tensor, view: Tensor | None, reference: Reference | None, quality: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             alone = rate_distortion(self.model, single, None, quality, distortion=self.recipe.distortion)
             if view is None:
                 return alone.loss, alone.estimated_bpp.detach(), torch.zeros(()), alone.mse.detach()

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from nerfstudio_mvc.training.loop import PredictedViews, SingleViews
 
-LEAST_MOVE, MOST_MOVE = 0.05, 1.5  # pixels, of the smooth field
+LEAST_MOVE, MOST_MOVE = 0.05, 0.7  # pixels, of the smooth field: what is left of it where block motion was coded
 PATCH_MOVE = 4.0  # pixels, of the patches that do not fit
 NOISE = 0.012
 

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nerfstudio_mvc.training.precision import has_fast_bfloat16
+
 NEWTON_SCHULZ_STEPS = 5
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Odd quintic that takes singular values in (0, 1] to about 0.7 .. 1.2 in five steps (Jordan's coefficients)."""
@@ -59,11 +61,11 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The matrix with its singular values made about one, in bfloat16. [R, C] -> float32 [R, C]"""
+    """The matrix with its singular values made about one, in bfloat16 where that is fast. [R, C] -> float32 [R, C]"""
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.T if tall else matrix).float()
-    x = (x / (x.norm() + 1e-9)).bfloat16()
+    x = (x / (x.norm() + 1e-9)).to(torch.bfloat16 if has_fast_bfloat16(x.device) else torch.float32)
     for _ in range(NEWTON_SCHULZ_STEPS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x

@@ -9,10 +9,8 @@ neighbouring cells stands for the bits it takes. What is left out again because 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.depth_precision import pixels_per_inverse_depth
+from nerfstudio_mvc.codecs.lmvic.kernel_threads import in_parts
 from nerfstudio_mvc.codecs.lmvic.luma import luma_levels, reduced
 from nerfstudio_mvc.geometry.cameras import Lens, lens_of, longest_ray, pixels_from_rays
 from nerfstudio_mvc.geometry.flow import OCCLUSION_SLACK
@@ -123,9 +122,9 @@ def matching_cost(
     differences, lost = np.empty_like(costs), np.empty_like(costs)
     for reference in references:
         arrays = _reference_arrays(prior, offsets, current=current, reference=reference, scale=scale)
-        _in_parts(sweep_rows, len(costs), luma.numpy(), rays.numpy(), inverse.numpy(), *arrays, differences, lost)
+        in_parts(sweep_rows, len(costs), luma.numpy(), rays.numpy(), inverse.numpy(), *arrays, differences, lost)
         # What the reference does not show at the prior either costs the same whatever the depth: left out.
-        _in_parts(smooth_rows, len(costs), SAMPLES_PER_CELL**2, alone, differences, lost, costs)
+        in_parts(smooth_rows, len(costs), SAMPLES_PER_CELL**2, alone, differences, lost, costs)
     return torch.from_numpy(costs).permute(2, 0, 1)
 
 
@@ -188,18 +187,6 @@ def _on_samples(cells: Tensor) -> Tensor:
     ].reshape(*cells.shape[:-2], *(SAMPLES_PER_CELL * size for size in cells.shape[-2:]))
 
 
-def _in_parts(kernel: Callable[..., None], count: int, *arguments: object) -> None:
-    """Run a kernel of `plane_sweep` on rows or columns 0 .. count - 1, on as many threads as torch uses."""
-    parts = max(1, min(torch.get_num_threads(), count))
-    bounds = [count * part // parts for part in range(parts + 1)]
-    if parts == 1:
-        kernel(0, count, *arguments)
-        return
-    with ThreadPoolExecutor(parts) as pool:
-        for done in [pool.submit(kernel, *part, *arguments) for part in pairwise(bounds)]:
-            done.result()
-
-
 def aggregate(cost: Tensor, jump: Tensor) -> Tensor:
     """Semi-global sums: for each cell and candidate its cost and that of the best paths that lead to it.
 
@@ -214,8 +201,8 @@ def aggregate(cost: Tensor, jump: Tensor) -> Tensor:
 
     own = cost.permute(1, 2, 0).contiguous().numpy()
     total, jump = -3 * own, jump.contiguous().numpy()
-    _in_parts(paths_along_rows, own.shape[0], own, jump, total)
-    _in_parts(paths_along_columns, own.shape[1], own, jump, total)
+    in_parts(paths_along_rows, own.shape[0], own, jump, total)
+    in_parts(paths_along_columns, own.shape[1], own, jump, total)
     return torch.from_numpy(total).permute(2, 0, 1)
 
 

@@ -18,8 +18,9 @@ from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT, mode_likelihood
 ERROR_WORTH = 13.0
 """Bits that an error of one squared quantiser step is worth; with 8, views of desk and sceaux took half a percent
 more."""
-LEAST_BITS = 4.0
-"""Of a coefficient that is coded; each doubling takes two more, as one that is larger also tells where others are."""
+LEAST_BITS, LEAST_SIZE = 4.0, 0.8
+"""Of a coefficient that is coded, and up to which size; each doubling of that takes two more, as one that is larger
+also tells where others are."""
 SPLIT_GAIN = 3.0
 """Bits a split must promise, so that hardly any are chosen by chance."""
 SPLIT_BITS = 1.0
@@ -69,5 +70,5 @@ def choose_modes(whole: Tensor, split: Tensor, *, may_keep: Tensor | None) -> Mo
 def coding_bits(distance: Tensor) -> Tensor:
     """Bits of the coefficients of every position, errors of those that are left out included. [.., M] -> [..]"""
     size = distance.abs()
-    coded = LEAST_BITS + 2 * torch.log2(size.clamp_min(0.5) / 0.8).clamp_min(0)
+    coded = LEAST_BITS + 2 * torch.log2(size.clamp_min(0.5) / LEAST_SIZE).clamp_min(0)
     return torch.minimum(ERROR_WORTH * size.square(), coded).sum(-1)

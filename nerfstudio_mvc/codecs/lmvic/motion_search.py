@@ -22,6 +22,9 @@ from nerfstudio_mvc.codecs.lmvic.interlaced_scans import interlaced_scans
 from nerfstudio_mvc.codecs.lmvic.motion_coding import kind_bits, rank_neighbours
 from nerfstudio_mvc.codecs.lmvic.motion_costs import MotionCosts
 
+MOTION_WORTH = {1: 0.6, 2: 0.2}
+"""Of what an error is worth when coded, by the number of references: the network makes something of one that lies
+beside the view too, and more of two."""
 REACH_PX = 2
 """Of the search in whole pixels; what is farther off is the refined depth's to find."""
 AREAS = (1, 2, 4, 8)
@@ -32,6 +35,17 @@ a percent of a view's bytes or two (single views of desk, lund_door and sceaux).
 ROUNDS = 2
 """Of both colours of a chessboard; four did not save more."""
 _AROUND = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if down or across]
+
+
+def find_motions(x: Tensor, references: Sequence[Reference], *, rd_lambda: float) -> np.ndarray:
+    """`find_motion` for each of the references that predict x together. int64 [R, 2, h, w]
+
+    Args:
+        references: of the same size as x, holes filled.
+        rd_lambda: of the quality x is to be coded at.
+    """
+    worth = MOTION_WORTH[len(references)] * rd_lambda
+    return np.stack([find_motion(x, reference, rd_lambda=worth) for reference in references])
 
 
 @torch.no_grad()
@@ -102,8 +116,7 @@ def _as_coded(costs: MotionCosts, motion: Tensor) -> np.ndarray:
     for scan in interlaced_scans(*costs.grid):
         known = rank_neighbours(flat, scan)
         tried = np.concatenate([known.motion, flat[None, :, scan.cells]])
-        cells = torch.from_numpy(scan.cells)
-        cost = np.stack([costs.of_cells(cells, torch.from_numpy(choice)).numpy() for choice in tried])
+        cost = np.stack([costs.of_cells(scan.cells, choice) for choice in tried])
         cost += bits[known.class_idx].T
         flat[:, scan.cells] = np.take_along_axis(tried, cost.argmin(0)[None, None], 0)[0]
     return flat.reshape(2, *costs.grid)

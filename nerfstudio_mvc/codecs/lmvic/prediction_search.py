@@ -25,7 +25,7 @@ from nerfstudio_mvc.codecs.lmvic.depth_quantisation import BITS_PER_GREY_LEVEL
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.motion_coding import encode_motion
-from nerfstudio_mvc.codecs.lmvic.motion_search import find_motion
+from nerfstudio_mvc.codecs.lmvic.motion_search import find_motions
 from nerfstudio_mvc.codecs.lmvic.photometric import Photometric, fit_gain_and_offset
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import (
@@ -44,9 +44,6 @@ MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be bel
 CLEARLY_GOOD_BITS = 0.5  # per luma sample that the reference explains: coded alone the view would certainly cost more
 SMALLEST_CHANGE = 5  # steps of gain or offset that are not worth a trial: 8 % or five grey levels
 DEPTH_BITS_PER_GREY_LEVEL = 2.5  # of a cell of the coded depth, at quality 5
-MOTION_WORTH = {1: 0.6, 2: 0.2}
-"""Of what an error is worth when coded, by the number of references: the network makes something of one that lies
-beside the view too, and more of two."""
 GROWTH_PER_QUALITY = 1.35
 """What a grey level of difference costs the picture grows with the quality, here per point."""
 
@@ -192,9 +189,9 @@ class _Search:
         return self._blended(replace(prediction, light=Photometric(gains, offsets)))
 
     def _with_motion(self, prediction: Prediction) -> Prediction | None:
-        worth = MOTION_WORTH[len(self._plain_warped)] * rd_lambda_of(self.images.model.config.rd_lambdas, self.quality)
         seen = [filled(reference) for reference in self._plain_warped]
         if prediction.light is not None:
             seen = [prediction.light.changed(reference, reference_idx) for reference_idx, reference in enumerate(seen)]
-        motion = np.stack([find_motion(self.x, reference, rd_lambda=worth) for reference in seen])
+        rd_lambda = rd_lambda_of(self.images.model.config.rd_lambdas, self.quality)
+        motion = find_motions(self.x, seen, rd_lambda=rd_lambda)
         return self._blended(replace(prediction, motion=motion)) if motion.any() else None
