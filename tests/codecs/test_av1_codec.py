@@ -12,15 +12,16 @@ import pytest
 
 from colmap_io.records import Camera
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.av1 import sequence
 from nerfstudio_mvc.codecs.av1.codec import PROFILE, Av1Codec
-from nerfstudio_mvc.codecs.av1.colour import planes_from_rgb, rgb_from_planes
-from nerfstudio_mvc.codecs.av1.rate import Rate, crf_of_quality, rate_of_crf
+from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError, WeightsError
 from nerfstudio_mvc.pipeline.open_archive import open_archive
 from nerfstudio_mvc.quality.psnr import psnr_db
+from nerfstudio_mvc.video import av1_sequence as sequence
+from nerfstudio_mvc.video.av1_rate import Rate, rate_of_crf
+from nerfstudio_mvc.video.colour import planes_from_rgb, rgb_from_planes
 from nerfstudio_mvc.video.ffmpeg_pipe import NoFfmpegError
 from nerfstudio_mvc.weights.store import open_codec
 

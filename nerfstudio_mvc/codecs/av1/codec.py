@@ -12,12 +12,13 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.av1.colour import MAX_LEVELS, planes_from_rgb, rgb_from_planes
-from nerfstudio_mvc.codecs.av1.rate import crf_of_quality, rate_of_crf
-from nerfstudio_mvc.codecs.av1.sequence import check_encoder, decode_sequence, encode_sequence
+from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
+from nerfstudio_mvc.video.av1_rate import rate_of_crf
+from nerfstudio_mvc.video.av1_sequence import check_encoder, decode_sequence, encode_sequence
+from nerfstudio_mvc.video.colour import MAX_LEVELS, planes_from_rgb, rgb_from_planes
 
 IMAGE, LEVELS = "image", "levels"
 LEVELS_FIELD = struct.Struct("<H")

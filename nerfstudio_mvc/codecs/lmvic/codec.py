@@ -18,6 +18,7 @@ import torch
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
+from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
 from nerfstudio_mvc.codecs.lmvic.block_motion import motion_grid
 from nerfstudio_mvc.codecs.lmvic.correction_strings import (
     LIGHT,
@@ -28,6 +29,7 @@ from nerfstudio_mvc.codecs.lmvic.correction_strings import (
 from nerfstudio_mvc.codecs.lmvic.depth_coding import coded_grid, decode_depth, encode_depth
 from nerfstudio_mvc.codecs.lmvic.group_order import order_within_group
 from nerfstudio_mvc.codecs.lmvic.group_strings import (
+    AV1,
     DEPTH,
     IMAGE,
     QUALITY,
@@ -45,6 +47,7 @@ from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, Predic
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder
 from nerfstudio_mvc.codecs.lmvic.view_qualities import view_qualities
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
@@ -77,6 +80,11 @@ class LmvicCodec:
             keep_references=self.switches.keep_references,
         )
 
+    @property
+    def pictures(self) -> PictureCoder:
+        """What codes the pictures of views."""
+        return Av1Coder() if self.switches.av1_pictures else self.images
+
     @torch.no_grad()
     @without_denormals
     def encode_group(
@@ -93,7 +101,8 @@ class LmvicCodec:
         decoded: dict[int, DecodedView] = {}
         coded, reconstructions = {}, {}
         order = order_within_group([source.view for source in views]) if self.switches.between else range(len(views))
-        qualities = view_qualities(views, order, images=self.images, quality=quality, switches=self.switches)
+        coders = {"images": self.images, "pictures": self.pictures, "switches": self.switches}
+        qualities = view_qualities(views, order, quality=quality, **coders)
         for position in order:
             source, own = views[position], qualities[position]
             substreams, decoded[position], pixels = self._encode_view(source, decoded, quality=own)
@@ -138,7 +147,8 @@ class LmvicCodec:
         self, source: SourceView, decoded: Mapping[int, DecodedView], *, quality: float
     ) -> tuple[list[Substream], DecodedView, np.ndarray]:
         x = to_picture(source.pixels, self.device)
-        ways = find_predictions(source, x, decoded, images=self.images, quality=quality, switches=self.switches)
+        coders = {"images": self.images, "pictures": self.pictures, "switches": self.switches}
+        ways = find_predictions(source, x, decoded, quality=quality, **coders)
         coded = [(way, *self._code(x, way, quality=quality)) for way in ways]
         rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
         way, substreams, picture = min(
@@ -162,8 +172,8 @@ class LmvicCodec:
             substreams.append(Substream(LIGHT, encode_light(way.light, tables)))
         if way.motion is not None:
             substreams.append(Substream(MOTION, encode_motion(way.motion, tables)))
-        payload, picture = self.images.encode(x, way.reference, quality=quality)
-        substreams.append(Substream(IMAGE, payload))
+        payload, picture = self.pictures.encode(x, way.reference, quality=quality)
+        substreams.append(Substream(AV1 if self.switches.av1_pictures else IMAGE, payload))
         return substreams, picture
 
     def _decode_view(
@@ -175,8 +185,12 @@ class LmvicCodec:
             depth = torch.from_numpy(decode_depth(strings[DEPTH], self.tables.latent, grid=grid).depth())
         reference = self._decode_reference(view, strings, depth, references)
         size = (view.height, view.width)
-        own = read_quality(strings, view, otherwise=quality)
-        pixels = to_pixels(self.images.decode(strings[IMAGE], size, reference, quality=own))
+        if AV1 in strings:
+            picture = Av1Coder().decode(strings[AV1], size, reference)
+        else:
+            own = read_quality(strings, view, otherwise=quality)
+            picture = self.images.decode(strings[IMAGE], size, reference, quality=own)
+        pixels = to_pixels(picture)
         return DecodedView(view, self._kept(pixels), depth), pixels
 
     def _kept(self, pixels: np.ndarray) -> torch.Tensor:

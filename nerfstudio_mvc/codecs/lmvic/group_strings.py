@@ -15,7 +15,7 @@ from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
-IMAGE, DEPTH, REFERENCES, QUALITY = "image", "depth", "references", "quality"
+IMAGE, AV1, DEPTH, REFERENCES, QUALITY = "image", "av1", "depth", "references", "quality"
 MAX_GROUP_VIEWS = 256
 
 
@@ -41,8 +41,8 @@ def read_references(strings: dict[str, bytes], position: int, *, views: int, mos
     Raises:
         ArchiveError: there is no image string, too many references, or one to itself or outside a group of `views`.
     """
-    if IMAGE not in strings:
-        raise ArchiveError(f"view {position} of a group has no image string: the archive is damaged")
+    if (IMAGE in strings) == (AV1 in strings):
+        raise ArchiveError(f"view {position} of a group has no image string, or two: the archive is damaged")
     references = list(strings.get(REFERENCES, b""))
     if len(references) > most or any(reference >= views or reference == position for reference in references):
         raise ArchiveError(f"view {position} of a group refers to views that it cannot refer to: damaged")

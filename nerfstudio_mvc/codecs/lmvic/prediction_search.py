@@ -36,7 +36,7 @@ from nerfstudio_mvc.codecs.lmvic.reference_pictures import (
     warped_references,
 )
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
-from nerfstudio_mvc.codecs.lmvic.trial_coding import TrialCoder, explained_bits
+from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder, TrialCoder, explained_bits
 from nerfstudio_mvc.entropy.tables import TableSet
 
 MAX_REFERENCES = 2
@@ -72,12 +72,13 @@ def find_predictions(
     decoded: Mapping[int, DecodedView],
     *,
     images: ImageCoder,
+    pictures: PictureCoder,
     quality: float,
     switches: LmvicSwitches,
 ) -> tuple[Prediction, ...]:
     """How to predict `source`, whose picture is x [1, 3, H, W], from the views coded before it.
 
-    `decoded` are those views by their positions in the group, in the order in which they were coded. Two ways where
+    `images` blends references, `pictures` will code the view. `decoded` are those views by their positions in the group, in the order in which they were coded. Two ways where
     only coding both can tell which is cheaper; the second one is then to code it alone.
     """
     if source.depth is None:
@@ -87,7 +88,7 @@ def find_predictions(
         return (_alone(source, tables),)
     coded = {position: state.view for position, state in decoded.items()}
     nearest = nearest_positions(source.view, coded, count=reference_count(switches))
-    search = _Search(source, x, [decoded[position] for position in nearest], images, quality, switches)
+    search = _Search(source, x, [decoded[position] for position in nearest], images, pictures, quality, switches)
     found = search.plain(tuple(nearest))
     if found.reference is None:
         return (Prediction(depth=found.depth),)
@@ -122,14 +123,15 @@ class _Search:
         x: Tensor,
         neighbours: Sequence[DecodedView],
         images: ImageCoder,
+        pictures: PictureCoder,
         quality: float,
         switches: LmvicSwitches,
     ) -> None:
         self.source, self.x, self.neighbours, self.images, self.switches = source, x, neighbours, images, switches
         self.tables: TableSet = images.tables.latent
-        self.quality = quality
         self.growth = GROWTH_PER_QUALITY ** (quality - 5)
-        self.trial = TrialCoder(images, x, quality=quality)
+        self.rd_lambda = rd_lambda_of(images.model.config.rd_lambdas, quality)
+        self.trial = TrialCoder(pictures, x, quality=quality, rd_lambda=self.rd_lambda)
         self._plain_warped: list[Reference] = []
 
     def plain(self, references: tuple[int, ...]) -> Prediction:
@@ -192,6 +194,5 @@ class _Search:
         seen = [filled(reference) for reference in self._plain_warped]
         if prediction.light is not None:
             seen = [prediction.light.changed(reference, reference_idx) for reference_idx, reference in enumerate(seen)]
-        rd_lambda = rd_lambda_of(self.images.model.config.rd_lambdas, self.quality)
-        motion = find_motions(self.x, seen, rd_lambda=rd_lambda)
+        motion = find_motions(self.x, seen, rd_lambda=self.rd_lambda)
         return self._blended(replace(prediction, motion=motion)) if motion.any() else None

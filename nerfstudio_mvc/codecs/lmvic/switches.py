@@ -28,6 +28,7 @@ class LmvicSwitches:
         decide_per_view: a view that predicts badly is coded alone.
         gain_and_offset: of every colour of a reference, where the light has changed.
         motion: parts of a warped reference are moved to where they belong.
+        av1_pictures: AV1 codes the pictures (`av1_pictures`); off leaves them to the network.
     """
 
     predict: bool = True
@@ -43,3 +44,4 @@ class LmvicSwitches:
     decide_per_view: bool = True
     gain_and_offset: bool = True
     motion: bool = True
+    av1_pictures: bool = True

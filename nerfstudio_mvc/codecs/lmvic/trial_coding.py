@@ -1,29 +1,37 @@
 """Encoder side: what a reference is worth, found by coding a sample of the view with it.
 
-    view, reference --every fifth tile--> mosaic of tiles --ImageCoder--> bits + rd_lambda * error, for the whole view
+    view, reference --every fifth tile--> mosaic of tiles --coder--> bits + rd_lambda * error, for the whole view
 
-No rule of thumb knows how much a network makes of a reference; the network itself does.
+No rule of thumb knows how much a coder makes of a reference; the coder itself does.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.luma import LUMA
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits
 from nerfstudio_mvc.layers.block_transform import BLOCK
 
 TILE_PX = 128
 EVERY = 5  # tile of a view is coded
 MOST_TILES = 24
 _NOISE_VARIANCE = 4.0  # no codec cares about less
+
+
+class PictureCoder(Protocol):
+    """What codes pictures: `image_coding.ImageCoder` or `av1_pictures.Av1Coder`."""
+
+    def encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> tuple[bytes, Tensor]:
+        """Picture [1, 3, H, W], 0..1 -> its string and the picture the decoder will show."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,11 @@ class TrialCost:
 class TrialCoder:
     """Costs of one view, at one quality, under different references."""
 
-    def __init__(self, images: ImageCoder, x: Tensor, *, quality: float) -> None:
+    def __init__(self, pictures: PictureCoder, x: Tensor, *, quality: float, rd_lambda: float) -> None:
         """x: the view. [1, 3, H, W], 0..1"""
-        self._images = images
+        self._pictures = pictures
         self._quality = quality
-        self._rd_lambda = rd_lambda_of(images.model.config.rd_lambdas, quality)
+        self._rd_lambda = rd_lambda
         self._tiles = _tiles(x.shape[-2], x.shape[-1])
         self._pixels = x.shape[-2] * x.shape[-1]
         self._sample = self._mosaic(x)
@@ -55,7 +63,7 @@ class TrialCoder:
         chosen = None
         if reference is not None:
             chosen = Reference(self._mosaic(reference.picture), self._mosaic(reference.valid))
-        payload, picture = self._images.encode(self._sample, chosen, quality=self._quality)
+        payload, picture = self._pictures.encode(self._sample, chosen, quality=self._quality)
         sampled = self._sample.shape[-2] * self._sample.shape[-1]
         error = error_bits(self._sample, picture, rd_lambda=self._rd_lambda)
         return TrialCost(8 * len(payload) * self._pixels / sampled, error * self._pixels / sampled)

@@ -24,9 +24,10 @@ from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, whole_quality_steps
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
 from nerfstudio_mvc.codecs.lmvic.prediction_search import find_predictions, nearest_positions, reference_count
+from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
-from nerfstudio_mvc.codecs.lmvic.trial_coding import TrialCoder
+from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder, TrialCoder
 
 STRENGTH = 0.8
 SHARES = {0: (), 1: (1.0,), 2: (0.6, 0.4)}
@@ -38,6 +39,7 @@ def view_qualities(
     order: Sequence[int],
     *,
     images: ImageCoder,
+    pictures: PictureCoder,
     quality: float,
     switches: LmvicSwitches,
 ) -> list[float]:
@@ -47,7 +49,9 @@ def view_qualities(
         return same
     references = expected_references([source.view for source in sources], order, count=reference_count(switches))
     view, reference = _typical_pair(sources, references)
-    inherited = _saved_share(sources, view, reference, images=images, quality=quality, switches=switches)
+    inherited = _saved_share(
+        sources, view, reference, images=images, pictures=pictures, quality=quality, switches=switches
+    )
     if inherited <= 0:
         return same
     steps = np.log2(weights(references, order, inherited=inherited)) * STRENGTH
@@ -88,6 +92,7 @@ def _saved_share(
     reference: int,
     *,
     images: ImageCoder,
+    pictures: PictureCoder,
     quality: float,
     switches: LmvicSwitches,
 ) -> float:
@@ -97,8 +102,10 @@ def _saved_share(
     x = to_picture(source.pixels, device)
     depth = None if neighbour.depth is None else torch.from_numpy(neighbour.depth)
     seen = DecodedView(neighbour.view, to_picture(neighbour.pixels, device), depth)
-    found = find_predictions(source, x, {reference: seen}, images=images, quality=quality, switches=switches)[0]
+    coders = {"images": images, "pictures": pictures, "switches": switches}
+    found = find_predictions(source, x, {reference: seen}, quality=quality, **coders)[0]
     if found.reference is None:
         return 0.0
-    trial = TrialCoder(images, x, quality=quality)
+    rd_lambda = rd_lambda_of(images.model.config.rd_lambdas, quality)
+    trial = TrialCoder(pictures, x, quality=quality, rd_lambda=rd_lambda)
     return 1 - trial.cost(found.reference).bits / trial.cost(None).bits

@@ -47,9 +47,16 @@ def encode_sequence(pictures: Iterable[np.ndarray], *, count: int, width: int, h
     """
     check_encoder()
     threads = str(min(16, os.cpu_count() or 1))
-    options = ["-c:v", ENCODER, "-crf", str(crf), "-cpu-used", str(SPEED), "-g", "9999"]
-    options += ["-threads", threads, "-row-mt", "1"]
-    stream = encode_frames(pictures, width=width, height=height, encoder=options, stream_format="ivf")
+    options = ["-crf", str(crf), "-cpu-used", str(SPEED), "-g", "9999", "-threads", threads, "-row-mt", "1"]
+    return encode_units(pictures, count=count, width=width, height=height, options=options)
+
+
+def encode_units(
+    pictures: Iterable[np.ndarray], *, count: int, width: int, height: int, options: Sequence[str]
+) -> list[bytes]:
+    """One string per picture, as of `encode_sequence`, coded with `options` of the encoder."""
+    encoder = ["-c:v", ENCODER, *options]
+    stream = encode_frames(pictures, width=width, height=height, encoder=encoder, stream_format="ivf")
     units = list(_units(stream))
     if len(units) != count:
         raise MvcError(f"{ENCODER} made {len(units)} packets of {count} pictures: try another ffmpeg ({INSTALL_HINT})")

@@ -1,0 +1,106 @@
+"""One picture as a string of AV1: by itself, or as an inter frame of a picture that both sides have.
+
+    encoder   [reference, picture] --libaom--> key frame, inter frame; only the inter frame is kept
+    decoder   reference --libaom, lossless--> key frame; that and the inter frame --> picture
+
+A video codec refers to frames it has decoded. To let it refer to any picture, the decoder makes a lossless key frame
+of that picture itself: however an encoder codes it, it decodes to the picture. In error resilient mode nothing else
+of the key frame than its samples matters to the inter frame. (The encoder predicts from its own key frame, a finely
+quantised one; the difference costs about a tenth of a decibel, which the bits it saves pay many times over.)
+
+Colour is `colour`'s business, the program that codes `ffmpeg_pipe`'s.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.video.av1_sequence import ENCODER, INSTALL_HINT, check_encoder, decode_sequence, encode_units
+from nerfstudio_mvc.video.colour import MIDDLE
+
+SMALLEST_SIDE = 16
+"""Of a picture that is predicted; below, it is coded by itself."""
+SPEED = 5  # libaom's cpu-used: 4 takes a fourth longer for the same bytes, 6 half the time for 3 % more (desk)
+_SEQUENCE_HEADER = 1
+_PAIR = ("-g", "9999", "-lag-in-frames", "0", "-error-resilience", "1")
+# Everything of the sequence header that an intra frame is read by must be as in the encoder's stream.
+_SUPERBLOCK = "sb-size=128"
+_LOSSLESS = ("-usage", "realtime", "-cpu-used", "8", "-crf", "0", "-aom-params", f"lossless=1:{_SUPERBLOCK}")
+
+
+def encode_picture(planes: np.ndarray, reference: np.ndarray | None, *, crf: int) -> bytes:
+    """Code planes Y, Cb, Cr, 10 bit: uint16 [3, height, width].
+
+    Args:
+        reference: a picture of the same shape to predict it from, which the decoder will have too.
+        crf: the encoder's quantiser, 0 (finest) to 63. It makes less of it in an inter frame than in a key frame.
+
+    Raises:
+        NoFfmpegError: there is no ffmpeg that codes AV1.
+        MvcError: it failed.
+    """
+    check_encoder()
+    quantiser = ("-crf", str(crf), "-cpu-used", str(SPEED))
+    if reference is None:
+        return _units([planes], [*quantiser, *_threads()])[0]
+    options = [*quantiser, *_PAIR, "-aom-params", _SUPERBLOCK, *_threads()]
+    key, inter = _units([_anchored(reference), planes], options)
+    return _sequence_header(key) + inter
+
+
+def decode_picture(payload: bytes, reference: np.ndarray | None, *, width: int, height: int) -> np.ndarray:
+    """The planes of what `encode_picture` returned, given the same reference: uint16 [3, height, width].
+
+    Raises:
+        ArchiveError: it does not decode to a picture of that size.
+        MvcError: there is no ffmpeg, or none whose key frames can be referred to.
+    """
+    if reference is None:
+        return next(decode_sequence([payload], width=width, height=height))
+    check_encoder()
+    header = _sequence_header(payload)
+    anchored = _anchored(reference)
+    (own,) = _units([anchored], [*_PAIR, *_LOSSLESS, *_threads()])
+    key = header + own[len(_sequence_header(own)) :]
+    try:
+        shown, planes = decode_sequence([key, payload[len(header) :]], width=width, height=height)
+    except ArchiveError:
+        shown = None
+    if shown is None or not np.array_equal(shown, anchored):
+        # Either the string is damaged, or this ffmpeg codes key frames that its sequence header does not fit.
+        raise ArchiveError(
+            "an AV1 picture does not decode with the picture it refers to: the archive is damaged, or this ffmpeg's "
+            f"{ENCODER} is too different from the one that wrote it ({INSTALL_HINT})"
+        )
+    return planes
+
+
+def _units(pictures: list[np.ndarray], options: list[str]) -> list[bytes]:
+    height, width = pictures[0].shape[1:]
+    return encode_units(pictures, count=len(pictures), width=width, height=height, options=options)
+
+
+def _threads() -> tuple[str, ...]:
+    return ("-threads", str(min(16, os.cpu_count() or 1)), "-row-mt", "1")
+
+
+def _anchored(reference: np.ndarray) -> np.ndarray:
+    """The reference with its first two samples fixed: libaom makes the number of a key frame of them, and an inter
+    frame names that number. Another machine may have rounded a sample of the reference differently."""
+    anchored = reference.copy()
+    anchored[0, 0, :2] = MIDDLE
+    return anchored
+
+
+def _sequence_header(unit: bytes) -> bytes:
+    """The first OBU of a unit, which must be a sequence header with a size of one byte.
+
+    Raises:
+        ArchiveError: it is not.
+    """
+    if len(unit) < 2 or unit[0] != _SEQUENCE_HEADER << 3 | 2 or unit[1] > 127 or len(unit) < 2 + unit[1]:
+        raise ArchiveError("an AV1 picture does not begin with a sequence header: the archive is damaged")
+    return unit[: 2 + unit[1]]
