@@ -47,13 +47,13 @@ def tiny_weights() -> bytes:
 
 
 def tiny_codec(**switches: bool) -> LmvicCodec:
-    """Predicts whenever it can: an untrained model would rather not."""
+    """Predicts whenever it can: an untrained model would rather not. Its own network codes the pictures."""
     checkpoint = unpack(tiny_weights(), source="the tiny model")
     return LmvicCodec(
         checkpoint.model,
         checkpoint.tables,
         fingerprint=checkpoint.fingerprint,
-        switches=LmvicSwitches(**{"decide_per_view": False, **switches}),
+        switches=LmvicSwitches(**{"decide_per_view": False, "av1_pictures": False, **switches}),
     )
 
 

@@ -25,9 +25,14 @@ INSTALL_HINT = "pip install imageio-ffmpeg, or name an ffmpeg that has it in IMA
 SECONDS_PER_PICTURE, SECONDS_PER_MEGAPIXEL = 10.0, 20.0  # dav1d takes a hundredth of that
 
 
+def has_encoder() -> bool:
+    """Whether there is an ffmpeg that codes AV1."""
+    return ENCODER in ffmpeg_encoders()
+
+
 def check_encoder() -> None:
     """Raise NoFfmpegError where there is no ffmpeg that codes AV1."""
-    if ENCODER not in ffmpeg_encoders():
+    if not has_encoder():
         raise NoFfmpegError(f"codec av1 needs an ffmpeg with {ENCODER}, and finds none: {INSTALL_HINT}")
 
 

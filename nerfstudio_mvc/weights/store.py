@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS, codec_class_path, load_codec_class
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.weights.checkpoint import fingerprint_of, read
 
@@ -49,7 +50,7 @@ def find_weights(codec: str, *, weights: Path | None = None, fingerprint: str | 
 def open_codec(
     name: str, *, device: str = "cpu", weights: Path | None = None, fingerprint: str | None = None
 ) -> MultiViewCodec:
-    """A codec with its weights loaded, on `device` ("cpu", "cuda").
+    """A codec with its weights loaded, on `device` ("cpu", "cuda"); with `weights` its network codes the pictures.
 
     Raises:
         WeightsError: no such codec, no such weights (see `find_weights`), or a damaged file.
@@ -59,7 +60,9 @@ def open_codec(
     codec_class_path(name)
     checkpoint = read(find_weights(name, weights=weights, fingerprint=fingerprint))
     make = load_codec_class(name, preset=checkpoint.preset.name)
-    return make(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, device=device)
+    # Who brings weights wants to see what they do.
+    options = {"switches": LmvicSwitches(av1_pictures=False)} if weights and checkpoint.preset.name == "small" else {}
+    return make(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, device=device, **options)
 
 
 def _open_codec_without_weights(name: str, *, weights: Path | None, fingerprint: str | None) -> MultiViewCodec:

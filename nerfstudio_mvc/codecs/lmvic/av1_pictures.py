@@ -20,7 +20,7 @@ from nerfstudio_mvc.video.av1_rate import rate_of_crf
 from nerfstudio_mvc.video.colour import MAX_LEVELS, planes_from_rgb, rgb_from_planes
 
 QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
-CRF_AT_QUALITY = (49.0, 44.5, 40.0, 35.0, 30.0, 24.5, 18.5, 13.0)
+CRF_AT_QUALITY = (49.0, 44.3, 39.5, 34.6, 29.3, 23.6, 17.6, 12.7)
 """Where a bit more takes off as much error as the network's rd_lambda at that quality says it is worth."""
 MIN_LEVELS = 256
 _LEVELS = struct.Struct("<H")

@@ -52,6 +52,7 @@ from nerfstudio_mvc.codecs.lmvic.view_qualities import view_qualities
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
+from nerfstudio_mvc.video.av1_sequence import has_encoder
 
 
 class LmvicCodec:
@@ -80,10 +81,9 @@ class LmvicCodec:
             keep_references=self.switches.keep_references,
         )
 
-    @property
-    def pictures(self) -> PictureCoder:
-        """What codes the pictures of views."""
-        return Av1Coder() if self.switches.av1_pictures else self.images
+        # Without an encoder the network codes; what can be decoded does not depend on this.
+        self.with_av1 = self.switches.av1_pictures and has_encoder()
+        self.pictures: PictureCoder = Av1Coder() if self.with_av1 else self.images
 
     @torch.no_grad()
     @without_denormals
@@ -132,7 +132,8 @@ class LmvicCodec:
         coded_views = list(zip(views, strings, strict=True))
         decoded: dict[int, DecodedView] = {}
         pixels = {}
-        for position, references in decoding_order(strings, coded, wanted, most=MAX_REFERENCES).items():
+        order = decoding_order(strings, coded, wanted, most=MAX_REFERENCES, images=(IMAGE, AV1))
+        for position, references in order.items():
             view, own = coded_views[position]
             decoded[position], shown = self._decode_view(
                 view, own, [decoded[reference] for reference in references], quality=quality
@@ -173,7 +174,7 @@ class LmvicCodec:
         if way.motion is not None:
             substreams.append(Substream(MOTION, encode_motion(way.motion, tables)))
         payload, picture = self.pictures.encode(x, way.reference, quality=quality)
-        substreams.append(Substream(AV1 if self.switches.av1_pictures else IMAGE, payload))
+        substreams.append(Substream(AV1 if self.with_av1 else IMAGE, payload))
         return substreams, picture
 
     def _decode_view(

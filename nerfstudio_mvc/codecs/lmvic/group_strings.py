@@ -35,13 +35,17 @@ def check_pixels(source: SourceView) -> None:
         )
 
 
-def read_references(strings: dict[str, bytes], position: int, *, views: int, most: int) -> list[int]:
+def read_references(
+    strings: dict[str, bytes], position: int, *, views: int, most: int, images: Collection[str] = (IMAGE,)
+) -> list[int]:
     """Positions in the group of the views, `most` at most, that predict the one at `position`, nearest first.
+
+    `images` are the names that the string of its picture may have.
 
     Raises:
         ArchiveError: there is no image string, too many references, or one to itself or outside a group of `views`.
     """
-    if (IMAGE in strings) == (AV1 in strings):
+    if len(strings.keys() & set(images)) != 1:
         raise ArchiveError(f"view {position} of a group has no image string, or two: the archive is damaged")
     references = list(strings.get(REFERENCES, b""))
     if len(references) > most or any(reference >= views or reference == position for reference in references):
@@ -69,7 +73,12 @@ def read_quality(strings: dict[str, bytes], view: View, *, otherwise: float) -> 
 
 
 def decoding_order(
-    strings: list[dict[str, bytes]], coded: CodedGroup, wanted: Collection[int] | None, *, most: int
+    strings: list[dict[str, bytes]],
+    coded: CodedGroup,
+    wanted: Collection[int] | None,
+    *,
+    most: int,
+    images: Collection[str] = (IMAGE,),
 ) -> dict[int, list[int]]:
     """Positions of the wanted views (all when None) and of all they refer to, references first, and their references.
 
@@ -85,7 +94,7 @@ def decoding_order(
         if position in order:
             waiting.pop()
             continue
-        references = read_references(strings[position], position, views=len(strings), most=most)
+        references = read_references(strings[position], position, views=len(strings), most=most, images=images)
         missing = [reference for reference in references if reference not in order]
         if not missing:
             order[waiting.pop()] = references

@@ -78,8 +78,9 @@ def find_predictions(
 ) -> tuple[Prediction, ...]:
     """How to predict `source`, whose picture is x [1, 3, H, W], from the views coded before it.
 
-    `images` blends references, `pictures` will code the view. `decoded` are those views by their positions in the group, in the order in which they were coded. Two ways where
-    only coding both can tell which is cheaper; the second one is then to code it alone.
+    `images` blends references, `pictures` will code the view. `decoded` are those views by their positions in the
+    group, in the order in which they were coded. Two ways where only coding both can tell which is cheaper; the second
+    one is then to code it alone.
     """
     if source.depth is None:
         return (Prediction(),)

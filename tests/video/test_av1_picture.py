@@ -1,0 +1,91 @@
+"""Single pictures of AV1: by themselves, and as inter frames of pictures that both sides have."""
+
+import numpy as np
+import pytest
+
+from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.quality.psnr import psnr_db
+from nerfstudio_mvc.video import av1_picture
+from nerfstudio_mvc.video.av1_picture import decode_picture, encode_picture
+from nerfstudio_mvc.video.av1_sequence import has_encoder
+from nerfstudio_mvc.video.colour import MAX_LEVELS, planes_from_rgb, rgb_from_planes
+
+pytestmark = pytest.mark.skipif(not has_encoder(), reason="there is no ffmpeg that codes AV1")
+
+
+def photograph(height=90, width=150, *, shift=0) -> np.ndarray:
+    """Blobs of colour under fine grain, moved to the right by `shift` pixels. uint8 [H, W, 3]"""
+    rng = np.random.default_rng(0)
+    coarse = np.kron(rng.integers(30, 220, (12, 22, 3)), np.ones((10, 10, 1)))
+    pixels = (coarse + rng.integers(-20, 20, coarse.shape))[:height, 20 - shift : 20 - shift + width]
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+def planes(**where) -> np.ndarray:
+    return planes_from_rgb(photograph(**where), levels=MAX_LEVELS)
+
+
+def psnr(found: np.ndarray, pixels: np.ndarray) -> float:
+    return psnr_db(rgb_from_planes(found, levels=MAX_LEVELS), pixels)
+
+
+def test_a_picture_by_itself_comes_back():
+    payload = encode_picture(planes(), None, crf=20)
+    found = decode_picture(payload, None, width=150, height=90)
+    assert found.dtype == np.uint16
+    assert psnr(found, photograph()) > 33
+
+
+def test_a_picture_that_its_reference_explains_takes_little():
+    alone = encode_picture(planes(shift=3), None, crf=30)
+    reference = planes()
+    before = reference.copy()
+    payload = encode_picture(planes(shift=3), reference, crf=30)
+    found = decode_picture(payload, reference, width=150, height=90)
+    assert np.array_equal(reference, before)
+    assert psnr(found, photograph(shift=3)) > 27
+    assert len(payload) < 0.5 * len(alone)
+
+
+def test_a_reference_that_another_machine_rounds_differently_decodes_all_the_same():
+    reference = planes()
+    payload = encode_picture(planes(shift=3), reference, crf=30)
+    expected = decode_picture(payload, reference, width=150, height=90).astype(int)
+    rounded = reference ^ np.random.default_rng(1).integers(0, 2, reference.shape, np.uint16)
+    found = decode_picture(payload, rounded, width=150, height=90).astype(int)
+    assert np.abs(found - expected).max() <= 8
+    assert np.abs(found - expected).mean() < 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 40), (65, 129)])
+@pytest.mark.parametrize("with_reference", [False, True])
+def test_any_size(size, with_reference):
+    height, width = size
+    if with_reference and min(size) < av1_picture.SMALLEST_SIDE:
+        pytest.skip("coded by itself")
+    picture = planes(height=height, width=width)
+    reference = planes(height=height, width=width, shift=1) if with_reference else None
+    payload = encode_picture(picture, reference, crf=10)
+    found = decode_picture(payload, reference, width=width, height=height)
+    assert np.abs(found.astype(int) - picture).mean() < 40
+
+
+def test_damage_is_an_archive_error():
+    reference = planes()
+    payload = encode_picture(planes(shift=3), reference, crf=40)
+    for damaged in (b"", payload[:1], payload[:12], b"\x0a\xff" + payload[2:], payload[1:], b"\x0a\x7f"):
+        with pytest.raises(ArchiveError):
+            decode_picture(damaged, reference, width=150, height=90)
+    with pytest.raises(ArchiveError):
+        decode_picture(payload, planes(height=80, width=100), width=100, height=80)
+    with pytest.raises(ArchiveError):
+        decode_picture(b"nonsense", None, width=150, height=90)
+
+
+def test_a_key_frame_that_does_not_fit_is_noticed(monkeypatch):
+    reference = planes()
+    payload = encode_picture(planes(shift=3), reference, crf=40)
+    lossy = ("-usage", "realtime", "-cpu-used", "8", "-crf", "40", "-aom-params", "sb-size=128")
+    monkeypatch.setattr(av1_picture, "_LOSSLESS", lossy)
+    with pytest.raises(ArchiveError, match="too different"):
+        decode_picture(payload, reference, width=150, height=90)
