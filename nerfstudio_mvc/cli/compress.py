@@ -32,8 +32,8 @@ class Compress:
     output: Path
     """The file to make, e.g. garden.mvc. It appears when it is complete and verified."""
     codec: Literal["auto", "lmvic", "av1", "parahydra"] = "auto"
-    """How the photographs are coded: by a network (lmvic), as a video (av1), or as comes out smaller (auto; with
-    --weights: lmvic)."""
+    """How the photographs are coded: each predicted through the geometry of the scene (lmvic), as a video (av1), or as
+    comes out smaller (auto; with --weights: lmvic, by the network of that file)."""
     quality: OptionalFloat = None
     """1 (smallest file) to 8 (best photographs); 5 when neither this nor a target is given."""
     target_bpp: OptionalFloat = None

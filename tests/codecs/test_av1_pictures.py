@@ -11,7 +11,6 @@ from nerfstudio_mvc.codecs.lmvic import codec as codec_module
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.coded import CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.quality.psnr import psnr_db
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.skipif(not has_encoder(), reason="there is no ffmpeg th
 
 @pytest.fixture(scope="module")
 def codec():
-    return tiny_codec(av1_pictures=True)
+    return tiny_codec(av1_pictures=True, network_pictures=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +42,16 @@ def picture(seed=0, size=(40, 56)) -> torch.Tensor:
     return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(seed))
 
 
-def test_av1_is_what_codes_when_nobody_says_otherwise(codec):
-    assert LmvicSwitches().av1_pictures
-    assert isinstance(LmvicCodec(codec.model, codec.tables, fingerprint="").pictures, Av1Coder)
+def test_both_code_when_nobody_says_otherwise_and_the_cheaper_one_is_taken(codec, sources, monkeypatch):
+    both = LmvicCodec(codec.model, codec.tables, fingerprint="")
+    assert list(both.coders) == ["av1", "image"]
+    assert isinstance(both.pictures, Av1Coder)
+    coded = both.encode_group(0, sources[:1], quality=5.0).coded.views[0]
+    # The network is untrained.
+    assert "av1" in {substream.name for substream in coded.substreams}
+    monkeypatch.setattr(Av1Coder, "encode", lambda self, x, reference, *, quality: (bytes(99999), x))
+    coded = both.encode_group(0, sources[:1], quality=5.0).coded.views[0]
+    assert "image" in {substream.name for substream in coded.substreams}
 
 
 def test_the_decoder_shows_what_the_encoder_saw(sources, encoded):
@@ -62,7 +68,7 @@ def test_the_decoder_shows_what_the_encoder_saw(sources, encoded):
 
 
 def test_predicted_views_take_less_than_they_would_alone(sources, encoded):
-    alone = tiny_codec(av1_pictures=True, predict=False).encode_group(0, sources, quality=5.0)
+    alone = tiny_codec(av1_pictures=True, network_pictures=False, predict=False).encode_group(0, sources, quality=5.0)
     assert encoded.coded.views[1].payload_bytes < 0.6 * alone.coded.views[1].payload_bytes
 
 

@@ -81,9 +81,12 @@ class LmvicCodec:
             keep_references=self.switches.keep_references,
         )
 
-        # Without an encoder the network codes; what can be decoded does not depend on this.
-        self.with_av1 = self.switches.av1_pictures and has_encoder()
-        self.pictures: PictureCoder = Av1Coder() if self.with_av1 else self.images
+        # Without an encoder the network codes alone; what can be decoded does not depend on this.
+        with_av1 = self.switches.av1_pictures and has_encoder()
+        self.coders: dict[str, PictureCoder] = {AV1: Av1Coder()} if with_av1 else {}
+        if self.switches.network_pictures or not with_av1:
+            self.coders[IMAGE] = self.images
+        self.pictures = next(iter(self.coders.values()))
 
     @torch.no_grad()
     @without_denormals
@@ -150,20 +153,26 @@ class LmvicCodec:
         x = to_picture(source.pixels, self.device)
         coders = {"images": self.images, "pictures": self.pictures, "switches": self.switches}
         ways = find_predictions(source, x, decoded, quality=quality, **coders)
-        coded = [(way, *self._code(x, way, quality=quality)) for way in ways]
         rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
-        way, substreams, picture = min(
-            coded,
-            key=lambda tried: (
-                8 * sum(len(string.payload) for string in tried[1]) + error_bits(x, tried[2], rd_lambda=rd_lambda)
-            ),
-        )
+
+        def coded(way: Prediction, name: str) -> tuple[float, str, Prediction, list[Substream], torch.Tensor]:
+            substreams, picture = self._code(x, way, name, quality=quality)
+            bits = 8 * sum(len(string.payload) for string in substreams)
+            return bits + error_bits(x, picture, rd_lambda=rd_lambda), name, way, substreams, picture
+
+        tried = [coded(ways[0], name) for name in self.coders]
+        # Who codes a view best does so with another prediction too.
+        cheapest = min(tried, key=lambda one: one[0])[1]
+        tried += [coded(way, cheapest) for way in ways[1:]]
+        _, _, way, substreams, picture = min(tried, key=lambda one: one[0])
         pixels = to_pixels(picture)
         depth = None if way.depth is None else torch.from_numpy(way.depth.depth())
         return substreams, DecodedView(source.view, self._kept(pixels), depth), pixels
 
-    def _code(self, x: torch.Tensor, way: Prediction, *, quality: float) -> tuple[list[Substream], torch.Tensor]:
-        """The strings of a view predicted in one way, and the picture the decoder will show."""
+    def _code(
+        self, x: torch.Tensor, way: Prediction, name: str, *, quality: float
+    ) -> tuple[list[Substream], torch.Tensor]:
+        """The strings of a view predicted in one way and coded by one coder, and the picture the decoder will show."""
         substreams, tables = [], self.tables.latent
         if way.references:
             substreams.append(Substream(REFERENCES, bytes(way.references)))
@@ -173,8 +182,8 @@ class LmvicCodec:
             substreams.append(Substream(LIGHT, encode_light(way.light, tables)))
         if way.motion is not None:
             substreams.append(Substream(MOTION, encode_motion(way.motion, tables)))
-        payload, picture = self.pictures.encode(x, way.reference, quality=quality)
-        substreams.append(Substream(AV1 if self.with_av1 else IMAGE, payload))
+        payload, picture = self.coders[name].encode(x, way.reference, quality=quality)
+        substreams.append(Substream(name, payload))
         return substreams, picture
 
     def _decode_view(

@@ -28,7 +28,8 @@ class LmvicSwitches:
         decide_per_view: a view that predicts badly is coded alone.
         gain_and_offset: of every colour of a reference, where the light has changed.
         motion: parts of a warped reference are moved to where they belong.
-        av1_pictures: AV1 codes the pictures (`av1_pictures`); off leaves them to the network.
+        av1_pictures: AV1 may code the pictures (`av1_pictures`).
+        network_pictures: the network may; with both, each picture is coded by whichever is cheaper.
     """
 
     predict: bool = True
@@ -45,3 +46,4 @@ class LmvicSwitches:
     gain_and_offset: bool = True
     motion: bool = True
     av1_pictures: bool = True
+    network_pictures: bool = True
