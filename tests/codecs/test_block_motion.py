@@ -5,9 +5,18 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from nerfstudio_mvc.codecs.lmvic.block_motion import MOTION_LIMIT, STEPS_PER_PX, motion_grid, moved_reference
+from nerfstudio_mvc.codecs.lmvic.block_motion import (
+    MOTION_LIMIT,
+    STEPS_PER_PX,
+    motion_grid,
+    moved_reference,
+    seen_beside,
+)
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
+from nerfstudio_mvc.codecs.lmvic.luma import LUMA
+from nerfstudio_mvc.codecs.lmvic.mode_choice import ERROR_WORTH, coding_bits
 from nerfstudio_mvc.codecs.lmvic.motion_coding import decode_motion, encode_motion
+from nerfstudio_mvc.codecs.lmvic.motion_costs import MotionCosts
 from nerfstudio_mvc.codecs.lmvic.motion_search import find_motion
 from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_latent_tables
 from nerfstudio_mvc.errors import ArchiveError
@@ -64,6 +73,22 @@ def test_motion_of_parts_is_found_to_a_quarter_pixel():
     left, right = motion[:, 1:-1, 1:9], motion[:, 1:-1, 11:-1]
     assert (left == np.array([2, -5])[:, None, None]).all()
     assert not right.any()
+
+
+def test_costs_are_those_of_the_dct_of_what_is_left():
+    x, shown = (torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    motion = np.random.default_rng(0).integers(-9, 10, (2, 3, 4))
+    found = MotionCosts(x, shown, rd_lambda=0.05).of(torch.from_numpy(motion))
+    place = torch.arange(8) + 0.5
+    basis = torch.cos(torch.pi / 8 * place * torch.arange(8)[:, None]) / 2
+    basis[0] /= 2**0.5
+    own, source = (255 * torch.einsum("c,bchw->bhw", torch.tensor(LUMA), picture) for picture in (x, shown))
+    own = torch.nn.functional.pad(own, (0, 2, 0, 4), mode="replicate")[0]
+    for row, column in np.ndindex(3, 4):
+        y, x_ = torch.arange(8)[:, None] + 8 * row, torch.arange(8) + 8 * column
+        seen = seen_beside(source, y, x_, torch.from_numpy(motion[:, row, column])[:, None, None])[0]
+        left = basis @ (own[y, x_] - seen) @ basis.T * (0.05 / ERROR_WORTH) ** 0.5
+        assert float(found[row, column]) == pytest.approx(float(coding_bits(left.flatten())), rel=0.03)
 
 
 def test_nothing_moves_where_nothing_is_gained():

@@ -68,3 +68,11 @@ def test_shipped_weights_load_and_are_exact():
         checkpoint = read(path)
         assert len(checkpoint.tables.latent) == 64
         assert checkpoint.fingerprint == fingerprint_of(path.read_bytes())
+
+
+def test_who_brings_weights_sees_what_they_do(content, tmp_path):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(content)
+    assert list(store.open_codec("lmvic", weights=own).coders) == ["image"]
+    assert list(store.open_codec("lmvic").coders)[-1] == "image"
+    assert store.open_codec("lmvic").switches.av1_pictures
