@@ -8,7 +8,7 @@ import torch
 from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic import codec as codec_module
-from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
+from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder, Av1Trials
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.coded import CodedView, Substream
@@ -45,7 +45,7 @@ def picture(seed=0, size=(40, 56)) -> torch.Tensor:
 def test_both_code_when_nobody_says_otherwise_and_the_cheaper_one_is_taken(codec, sources, monkeypatch):
     both = LmvicCodec(codec.model, codec.tables, fingerprint="")
     assert list(both.coders) == ["av1", "image"]
-    assert isinstance(both.pictures, Av1Coder)
+    assert isinstance(both.trials, Av1Trials)
     coded = both.encode_group(0, sources[:1], quality=5.0).coded.views[0]
     # The network is untrained.
     assert "av1" in {substream.name for substream in coded.substreams}
@@ -81,6 +81,16 @@ def test_higher_qualities_are_better_and_larger():
         assert len(payload) > last_bytes
         assert psnr > last_psnr + 0.5
         last_bytes, last_psnr = len(payload), psnr
+
+
+def test_trials_come_near_what_coding_gives():
+    x = picture()
+    near = Reference((x + 0.2 * picture(1)).clamp(0, 1), torch.ones(1, 1, 40, 56))
+    for reference in (None, near):
+        payload, shown = Av1Coder().encode(x, reference, quality=6.0)
+        tried, seen = Av1Trials().encode(x, reference, quality=6.0)
+        assert len(tried) == pytest.approx(len(payload), rel=0.2)
+        assert float((seen - x).square().mean()) == pytest.approx(float((shown - x).square().mean()), rel=0.3)
 
 
 def test_impossible_levels_are_refused():

@@ -26,7 +26,7 @@ def half_is_inherited(monkeypatch):
 def qualities_of(sources, quality=5.0, **switches):
     codec = tiny_codec(**switches)
     order = order_within_group([source.view for source in sources])
-    coders = {"images": codec.images, "pictures": codec.pictures, "switches": codec.switches}
+    coders = {"images": codec.images, "trials": codec.trials, "switches": codec.switches}
     return view_qualities(sources, order, quality=quality, **coders)
 
 
@@ -72,7 +72,7 @@ def test_a_photograph_that_repeats_another_saves_most_of_its_bits(sources):
     """The trial itself: with `inherited` near one the first of two weighs nearly two."""
     twins = [sources[0], replace(sources[1], view=replace(sources[0].view, view_idx=1), pixels=sources[0].pixels)]
     codec = tiny_codec()
-    shared = {"images": codec.images, "pictures": codec.pictures, "quality": 5.0, "switches": codec.switches}
+    shared = {"images": codec.images, "trials": codec.trials, "quality": 5.0, "switches": codec.switches}
     other = replace(
         twins[1], pixels=np.random.default_rng(0).integers(0, 255, sources[0].pixels.shape).astype(np.uint8)
     )

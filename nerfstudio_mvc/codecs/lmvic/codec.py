@@ -18,7 +18,7 @@ import torch
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
-from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
+from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder, Av1Trials
 from nerfstudio_mvc.codecs.lmvic.block_motion import motion_grid
 from nerfstudio_mvc.codecs.lmvic.correction_strings import (
     LIGHT,
@@ -86,7 +86,7 @@ class LmvicCodec:
         self.coders: dict[str, PictureCoder] = {AV1: Av1Coder()} if with_av1 else {}
         if self.switches.network_pictures or not with_av1:
             self.coders[IMAGE] = self.images
-        self.pictures = next(iter(self.coders.values()))
+        self.trials: PictureCoder = Av1Trials() if with_av1 else self.images
 
     @torch.no_grad()
     @without_denormals
@@ -104,7 +104,7 @@ class LmvicCodec:
         decoded: dict[int, DecodedView] = {}
         coded, reconstructions = {}, {}
         order = order_within_group([source.view for source in views]) if self.switches.between else range(len(views))
-        coders = {"images": self.images, "pictures": self.pictures, "switches": self.switches}
+        coders = {"images": self.images, "trials": self.trials, "switches": self.switches}
         qualities = view_qualities(views, order, quality=quality, **coders)
         for position in order:
             source, own = views[position], qualities[position]
@@ -151,7 +151,7 @@ class LmvicCodec:
         self, source: SourceView, decoded: Mapping[int, DecodedView], *, quality: float
     ) -> tuple[list[Substream], DecodedView, np.ndarray]:
         x = to_picture(source.pixels, self.device)
-        coders = {"images": self.images, "pictures": self.pictures, "switches": self.switches}
+        coders = {"images": self.images, "trials": self.trials, "switches": self.switches}
         ways = find_predictions(source, x, decoded, quality=quality, **coders)
         rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
 

@@ -72,13 +72,13 @@ def find_predictions(
     decoded: Mapping[int, DecodedView],
     *,
     images: ImageCoder,
-    pictures: PictureCoder,
+    trials: PictureCoder,
     quality: float,
     switches: LmvicSwitches,
 ) -> tuple[Prediction, ...]:
     """How to predict `source`, whose picture is x [1, 3, H, W], from the views coded before it.
 
-    `images` blends references, `pictures` will code the view. `decoded` are those views by their positions in the
+    `images` blends references, `trials` code samples of the view. `decoded` are those views by their positions in the
     group, in the order in which they were coded. Two ways where only coding both can tell which is cheaper; the second
     one is then to code it alone.
     """
@@ -89,7 +89,7 @@ def find_predictions(
         return (_alone(source, tables),)
     coded = {position: state.view for position, state in decoded.items()}
     nearest = nearest_positions(source.view, coded, count=reference_count(switches))
-    search = _Search(source, x, [decoded[position] for position in nearest], images, pictures, quality, switches)
+    search = _Search(source, x, [decoded[position] for position in nearest], images, trials, quality, switches)
     found = search.plain(tuple(nearest))
     if found.reference is None:
         return (Prediction(depth=found.depth),)
@@ -124,7 +124,7 @@ class _Search:
         x: Tensor,
         neighbours: Sequence[DecodedView],
         images: ImageCoder,
-        pictures: PictureCoder,
+        trials: PictureCoder,
         quality: float,
         switches: LmvicSwitches,
     ) -> None:
@@ -132,7 +132,7 @@ class _Search:
         self.tables: TableSet = images.tables.latent
         self.growth = GROWTH_PER_QUALITY ** (quality - 5)
         self.rd_lambda = rd_lambda_of(images.model.config.rd_lambdas, quality)
-        self.trial = TrialCoder(pictures, x, quality=quality, rd_lambda=self.rd_lambda)
+        self.trial = TrialCoder(trials, x, quality=quality, rd_lambda=self.rd_lambda)
         self._plain_warped: list[Reference] = []
 
     def plain(self, references: tuple[int, ...]) -> Prediction:

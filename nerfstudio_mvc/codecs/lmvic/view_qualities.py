@@ -39,7 +39,7 @@ def view_qualities(
     order: Sequence[int],
     *,
     images: ImageCoder,
-    pictures: PictureCoder,
+    trials: PictureCoder,
     quality: float,
     switches: LmvicSwitches,
 ) -> list[float]:
@@ -49,9 +49,7 @@ def view_qualities(
         return same
     references = expected_references([source.view for source in sources], order, count=reference_count(switches))
     view, reference = _typical_pair(sources, references)
-    inherited = _saved_share(
-        sources, view, reference, images=images, pictures=pictures, quality=quality, switches=switches
-    )
+    inherited = _saved_share(sources, view, reference, images=images, trials=trials, quality=quality, switches=switches)
     if inherited <= 0:
         return same
     steps = np.log2(weights(references, order, inherited=inherited)) * STRENGTH
@@ -92,7 +90,7 @@ def _saved_share(
     reference: int,
     *,
     images: ImageCoder,
-    pictures: PictureCoder,
+    trials: PictureCoder,
     quality: float,
     switches: LmvicSwitches,
 ) -> float:
@@ -102,10 +100,10 @@ def _saved_share(
     x = to_picture(source.pixels, device)
     depth = None if neighbour.depth is None else torch.from_numpy(neighbour.depth)
     seen = DecodedView(neighbour.view, to_picture(neighbour.pixels, device), depth)
-    coders = {"images": images, "pictures": pictures, "switches": switches}
+    coders = {"images": images, "trials": trials, "switches": switches}
     found = find_predictions(source, x, {reference: seen}, quality=quality, **coders)[0]
     if found.reference is None:
         return 0.0
     rd_lambda = rd_lambda_of(images.model.config.rd_lambdas, quality)
-    trial = TrialCoder(pictures, x, quality=quality, rd_lambda=rd_lambda)
+    trial = TrialCoder(trials, x, quality=quality, rd_lambda=rd_lambda)
     return 1 - trial.cost(found.reference).bits / trial.cost(None).bits
