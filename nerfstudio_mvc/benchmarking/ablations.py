@@ -60,6 +60,8 @@ def _variants() -> dict[str, Variant]:
     for name, meaning in (
         ("between", "coding of views between others last"),
         ("finer_references", "finer references"),
+        ("split_blocks", "split blocks"),
+        ("keep_references", "kept references"),
         ("depth_follows_quality", "depth bits by quality"),
         ("decide_per_view", "decision per view"),
         ("gain_and_offset", "gain and offset"),
