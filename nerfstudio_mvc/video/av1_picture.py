@@ -37,7 +37,7 @@ def encode_picture(planes: np.ndarray, reference: np.ndarray | None, *, crf: int
 
     Args:
         reference: a picture of the same shape to predict it from, which the decoder will have too.
-        crf: the encoder's quantiser, 0 (finest) to 63. It makes less of it in an inter frame than in a key frame.
+        crf: the encoder's quantiser, 0 (finest) to 63.
 
     Raises:
         NoFfmpegError: there is no ffmpeg that codes AV1.

@@ -4,7 +4,7 @@
     every other view                                           references, depth, corrections, image given the reference
 
 In which order is `group_order`'s decision, how finely each view is coded `view_qualities`', how it is predicted
-`prediction_search`'s. Encoder and decoder share `reference_pictures`; both see only what the strings hold. Pictures
+`prediction_search`'s. The picture itself is coded by the network or by AV1 (`av1_pictures`), whichever is cheaper. Encoder and decoder share `reference_pictures`; both see only what the strings hold. Pictures
 that serve as references are the 8-bit ones, so that a rounding difference between two machines does not grow along
 the chain.
 """
@@ -80,7 +80,6 @@ class LmvicCodec:
             split_blocks=self.switches.split_blocks,
             keep_references=self.switches.keep_references,
         )
-
         # Without an encoder the network codes alone; what can be decoded does not depend on this.
         with_av1 = self.switches.av1_pictures and has_encoder()
         self.coders: dict[str, PictureCoder] = {AV1: Av1Coder()} if with_av1 else {}
