@@ -4,9 +4,9 @@
     every other view                                           references, depth, corrections, image given the reference
 
 In which order is `group_order`'s decision, how finely each view is coded `view_qualities`', how it is predicted
-`prediction_search`'s. The picture itself is coded by the network or by AV1 (`av1_pictures`), whichever is cheaper. Encoder and decoder share `reference_pictures`; both see only what the strings hold. Pictures
-that serve as references are the 8-bit ones, so that a rounding difference between two machines does not grow along
-the chain.
+`prediction_search`'s. The picture itself is coded by the network or by AV1 (`av1_pictures`), whichever is cheaper.
+Encoder and decoder share `reference_pictures`; both see only what the strings hold. Pictures that serve as references
+are the 8-bit ones, so that a rounding difference between two machines does not grow along the chain.
 """
 
 from __future__ import annotations
