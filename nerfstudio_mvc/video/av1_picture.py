@@ -13,12 +13,17 @@ Colour is `colour`'s business, the program that codes `ffmpeg_pipe`'s.
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from nerfstudio_mvc.errors import ArchiveError
-from nerfstudio_mvc.video.av1_sequence import ENCODER, INSTALL_HINT, check_encoder, decode_sequence, encode_units
+from nerfstudio_mvc.video.av1_sequence import (
+    ENCODER,
+    INSTALL_HINT,
+    check_encoder,
+    decode_sequence,
+    encode_units,
+    threading,
+)
 from nerfstudio_mvc.video.colour import MIDDLE
 
 SMALLEST_SIDE = 16
@@ -67,7 +72,7 @@ def decode_picture(payload: bytes, reference: np.ndarray | None, *, width: int, 
     check_encoder()
     header = _sequence_header(payload)
     anchored = _anchored(reference)
-    (own,) = _units([anchored], [*_PAIR, *_LOSSLESS, *_threads()])
+    (own,) = _units([anchored], [*_PAIR, *_LOSSLESS, *threading()])
     key = header + own[len(_sequence_header(own)) :]
     try:
         shown, planes = decode_sequence([key, payload[len(header) :]], width=width, height=height)
@@ -85,7 +90,7 @@ def decode_picture(payload: bytes, reference: np.ndarray | None, *, width: int, 
 def _encoded(planes: np.ndarray, reference: np.ndarray | None, *, crf: int, speed: int) -> list[bytes]:
     """The unit of a key frame; with a reference those of a key frame of that and of the inter frame."""
     check_encoder()
-    options = ["-crf", str(crf), "-cpu-used", str(speed), *_threads()]
+    options = ["-crf", str(crf), "-cpu-used", str(speed), *threading()]
     if reference is None:
         return _units([planes], options)
     return _units([_anchored(reference), planes], [*options, *_PAIR, "-aom-params", _SUPERBLOCK])
@@ -94,10 +99,6 @@ def _encoded(planes: np.ndarray, reference: np.ndarray | None, *, crf: int, spee
 def _units(pictures: list[np.ndarray], options: list[str]) -> list[bytes]:
     height, width = pictures[0].shape[1:]
     return encode_units(pictures, count=len(pictures), width=width, height=height, options=options)
-
-
-def _threads() -> tuple[str, ...]:
-    return ("-threads", str(min(16, os.cpu_count() or 1)), "-row-mt", "1")
 
 
 def _anchored(reference: np.ndarray) -> np.ndarray:

@@ -51,9 +51,13 @@ def encode_sequence(pictures: Iterable[np.ndarray], *, count: int, width: int, h
         MvcError: it failed.
     """
     check_encoder()
-    threads = str(min(16, os.cpu_count() or 1))
-    options = ["-crf", str(crf), "-cpu-used", str(SPEED), "-g", "9999", "-threads", threads, "-row-mt", "1"]
+    options = ["-crf", str(crf), "-cpu-used", str(SPEED), "-g", "9999", *threading()]
     return encode_units(pictures, count=count, width=width, height=height, options=options)
+
+
+def threading() -> list[str]:
+    """Options that let the encoder use the cores there are."""
+    return ["-threads", str(min(16, os.cpu_count() or 1)), "-row-mt", "1"]
 
 
 def encode_units(

@@ -6,12 +6,28 @@ coarser photograph, which is how qualities between the encoder's whole steps com
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 
-MAX_LEVELS, MIDDLE = 1023, 512
+MIN_LEVELS, MAX_LEVELS, MIDDLE = 256, 1023, 512
+LEVELS_FIELD = struct.Struct("<H")
 RED, BLUE = 2126, 722  # BT.709 luma weights in ten-thousandths; green is the rest
 GREEN = 10_000 - RED - BLUE
 SHIFT = 20  # 1023 * 255 / 256 levels * 1.86 * 2**20 stays below 2**31
+
+
+def pack_levels(levels: int) -> bytes:
+    """As strings hold them."""
+    return LEVELS_FIELD.pack(levels)
+
+
+def unpack_levels(field: bytes) -> int | None:
+    """What `pack_levels` wrote; None where it is no number of levels."""
+    if len(field) != LEVELS_FIELD.size:
+        return None
+    (levels,) = LEVELS_FIELD.unpack(field)
+    return levels if MIN_LEVELS <= levels <= MAX_LEVELS else None
 
 
 def planes_from_rgb(pixels: np.ndarray, *, levels: int) -> np.ndarray:

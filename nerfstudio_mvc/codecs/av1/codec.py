@@ -6,7 +6,6 @@ other sizes than the first are sequences of their own. STRINGS.md says what the 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -18,11 +17,9 @@ from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 from nerfstudio_mvc.video.av1_rate import rate_of_crf
 from nerfstudio_mvc.video.av1_sequence import check_encoder, decode_sequence, encode_sequence
-from nerfstudio_mvc.video.colour import MAX_LEVELS, planes_from_rgb, rgb_from_planes
+from nerfstudio_mvc.video.colour import pack_levels, planes_from_rgb, rgb_from_planes, unpack_levels
 
 IMAGE, LEVELS = "image", "levels"
-LEVELS_FIELD = struct.Struct("<H")
-MIN_LEVELS = 256
 PROFILE = "av1-444-10bit-1"
 """Stands where other codecs name their weights: what a decoder of these strings must know."""
 
@@ -62,7 +59,7 @@ class Av1Codec:
             planes = (planes_from_rgb(by_idx[view.view_idx].pixels, levels=rate.levels) for view in members)
             units = encode_sequence(planes, count=len(members), width=width, height=height, crf=rate.crf)
             for position, (view, unit) in enumerate(zip(members, units, strict=True)):
-                head = (Substream(LEVELS, LEVELS_FIELD.pack(rate.levels)),) if position == 0 else ()
+                head = (Substream(LEVELS, pack_levels(rate.levels)),) if position == 0 else ()
                 strings[view.view_idx] = (*head, Substream(IMAGE, unit))
         coded = CodedGroup(
             group_idx, tuple(CodedView(source.view.view_idx, strings[source.view.view_idx]) for source in views)
@@ -126,12 +123,12 @@ def _string(view: CodedView, name: str) -> bytes:
 
 
 def _levels(first: CodedView) -> int:
-    payload = _string(first, LEVELS)
-    if len(payload) == LEVELS_FIELD.size:
-        (levels,) = LEVELS_FIELD.unpack(payload)
-        if MIN_LEVELS <= levels <= MAX_LEVELS:
-            return levels
-    raise ArchiveError(f'view {first.view_idx}: its "{LEVELS}" string is no number of levels: the archive is damaged')
+    levels = unpack_levels(_string(first, LEVELS))
+    if levels is None:
+        raise ArchiveError(
+            f'view {first.view_idx}: its "{LEVELS}" string is no number of levels: the archive is damaged'
+        )
+    return levels
 
 
 def _check_pixels(source: SourceView) -> None:

@@ -86,6 +86,7 @@ class LmvicCodec:
         if self.switches.network_pictures or not with_av1:
             self.coders[IMAGE] = self.images
         self.trials: PictureCoder = Av1Trials() if with_av1 else self.images
+        self._search = {"images": self.images, "trials": self.trials, "switches": self.switches}
 
     @torch.no_grad()
     @without_denormals
@@ -103,8 +104,7 @@ class LmvicCodec:
         decoded: dict[int, DecodedView] = {}
         coded, reconstructions = {}, {}
         order = order_within_group([source.view for source in views]) if self.switches.between else range(len(views))
-        coders = {"images": self.images, "trials": self.trials, "switches": self.switches}
-        qualities = view_qualities(views, order, quality=quality, **coders)
+        qualities = view_qualities(views, order, quality=quality, **self._search)
         for position in order:
             source, own = views[position], qualities[position]
             substreams, decoded[position], pixels = self._encode_view(source, decoded, quality=own)
@@ -150,8 +150,7 @@ class LmvicCodec:
         self, source: SourceView, decoded: Mapping[int, DecodedView], *, quality: float
     ) -> tuple[list[Substream], DecodedView, np.ndarray]:
         x = to_picture(source.pixels, self.device)
-        coders = {"images": self.images, "trials": self.trials, "switches": self.switches}
-        ways = find_predictions(source, x, decoded, quality=quality, **coders)
+        ways = find_predictions(source, x, decoded, quality=quality, **self._search)
         rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
 
         def coded(way: Prediction, name: str) -> tuple[float, str, Prediction, list[Substream], torch.Tensor]:
