@@ -25,9 +25,10 @@ from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
-from nerfstudio_mvc.training.loop import CURVE_VALUES, Recipe, Trainer
+from nerfstudio_mvc.training.loop import Recipe, Trainer
 from nerfstudio_mvc.training.moved_views import MixedViews, MovedViews
 from nerfstudio_mvc.training.tile_shards import TilePictures, TileViews, read_shard
+from nerfstudio_mvc.training.timed_run import CURVE_VALUES
 
 PLAN_NAME, INDEX_NAME = "plan.json", "checkpoint.json"
 PART_BYTES = 15 << 20

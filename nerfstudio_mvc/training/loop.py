@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -27,9 +26,9 @@ from nerfstudio_mvc.training.muon import Muon, is_matrix
 from nerfstudio_mvc.training.objective import DecodedLook, Distortion, random_quality, rate_distortion
 from nerfstudio_mvc.training.precision import has_fast_bfloat16
 from nerfstudio_mvc.training.team import Team
+from nerfstudio_mvc.training.timed_run import run_for
 
 FINER_REFERENCES = 0.7  # points of quality that a reference may have above the view's, as `view_qualities` gives it
-CURVE_VALUES = 4  # what `Trainer.train_step` returns
 
 # Shares of the learning rate. The linear transforms are good from the start, and large steps there shake every
 # picture; the integer network's weights are coarse, and small steps there never reach the next integer. The tables by
@@ -169,36 +168,22 @@ class Trainer:
             checkpoint: the file.
             on_progress: called with each line of the learning curve.
             on_tick: called after each step with its number and the part of the time that is over, 0..1.
-
-        In a team only the first process calls back and saves; the curve is that of its own crops.
         """
-        recipe, leads = self.recipe, self.team.leads
-        self.team.share(self.model)
-        start = saved = time.monotonic()
-        first_step, sums = self.step, np.zeros(CURVE_VALUES)
-        counted = 0
-        while (elapsed := self.team.agree(time.monotonic() - start, device=self.device)) < recipe.minutes * 60:
-            self._set_rate(elapsed / (recipe.minutes * 60), self.step - first_step)
-            sums += self.train_step()
-            counted += 1
-            if leads and on_tick is not None:
-                on_tick(self.step, min(elapsed / (recipe.minutes * 60), 1.0))
-            if leads and (time.monotonic() - saved > recipe.checkpoint_minutes * 60 or counted == 100):
-                on_progress(Progress(self.step, elapsed, *(sums / counted), learning_rate=self.learning_rate()))
-                self.save(checkpoint)
-                saved, sums, counted = time.monotonic(), np.zeros(CURVE_VALUES), 0
-        if not leads:
-            return
-        if counted:
-            elapsed = time.monotonic() - start
-            on_progress(Progress(self.step, elapsed, *(sums / counted), learning_rate=self.learning_rate()))
-        self.save(checkpoint)
+        run_for(
+            self,
+            checkpoint,
+            minutes=self.recipe.minutes,
+            checkpoint_minutes=self.recipe.checkpoint_minutes,
+            on_progress=on_progress,
+            on_tick=on_tick,
+        )
 
     def learning_rate(self) -> float:
         """The highest that a group of parameters takes now."""
         return max(group["lr"] for group in self._groups())
 
-    def _set_rate(self, part: float, steps_done: int) -> None:
+    def set_part(self, part: float, steps_done: int) -> None:
+        """Take the learning rate for a `part`, 0..1, of the run, `steps_done` steps after it began."""
         recipe = self.recipe
         falling = max((part - 1 + recipe.falling_share) / recipe.falling_share, 0.0)
         factor = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * falling))

@@ -6,7 +6,6 @@ The small model has a loop of its own, `loop`; the objective is `paper_objective
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from nerfstudio_mvc.training.run import (
     run_with_curve,
 )
 from nerfstudio_mvc.training.team import Team, team_from_environment
+from nerfstudio_mvc.training.timed_run import run_for
 from nerfstudio_mvc.training.view_sequences import ViewSequences
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
 
@@ -150,27 +150,23 @@ class PaperTrainer:
         on_tick: Callable[[int, float], None] | None = None,
     ) -> None:
         """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end."""
-        recipe, leads = self.recipe, self.team.leads
-        self.team.share(self.model)
-        start = saved = time.monotonic()
-        sums, counted = np.zeros(4), 0
-        while (elapsed := self.team.agree(time.monotonic() - start, device=self.device)) < recipe.minutes * 60:
-            part = elapsed / (recipe.minutes * 60)
-            for group in self.optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * 0.5 ** int(HALVINGS * part)
-            sums += self.train_step()
-            counted += 1
-            if leads and on_tick is not None:
-                on_tick(self.step, min(part, 1.0))
-            if leads and time.monotonic() - saved > recipe.checkpoint_minutes * 60:
-                on_progress(Progress(self.step, elapsed, *(sums / counted)))
-                self.save(checkpoint)
-                saved, sums, counted = time.monotonic(), np.zeros(4), 0
-        if not leads:
-            return
-        if counted:
-            on_progress(Progress(self.step, time.monotonic() - start, *(sums / counted)))
-        self.save(checkpoint)
+        run_for(
+            self,
+            checkpoint,
+            minutes=self.recipe.minutes,
+            checkpoint_minutes=self.recipe.checkpoint_minutes,
+            on_progress=on_progress,
+            on_tick=on_tick,
+        )
+
+    def set_part(self, part: float, steps_done: int) -> None:
+        """Take the learning rate for a `part`, 0..1, of the run."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * 0.5 ** int(HALVINGS * part)
+
+    def learning_rate(self) -> float:
+        """What the parameters take now."""
+        return self.optimizer.param_groups[0]["lr"]
 
 
 def train_paper(
