@@ -28,10 +28,18 @@ from nerfstudio_mvc.video.colour import MIDDLE
 
 SMALLEST_SIDE = 16
 """Of a picture that is predicted; below, it is coded by itself."""
-SPEED = 5  # libaom's cpu-used: 4 takes a fourth longer for the same bytes, 6 half the time for 3 % more (desk)
-TRIAL_SPEED = 8
+SPEED, TRIAL_SPEED = 2, 8
+"""libaom's cpu-used: against 5, 2 takes 6 to 11 % fewer bytes at one PSNR for predicted pictures, 5 to 6 % for others;
+3 half of that, 4 next to nothing. Time: three times as much, less what `_CHEAP_KEY` saves."""
+LARGE, LARGE_SPEED = 2_000_000, 4
+"""Pixels from which on there is no time for that."""
 _SEQUENCE_HEADER = 1
 _PAIR = ("-g", "9999", "-lag-in-frames", "0", "-error-resilience", "1")
+# Two thirds of the time would go into the key frame, of which nothing is kept. Without these intra tools, which inter
+# frames hardly use, it is a third, for 2 to 3 % more bytes.
+_CHEAP_KEY = (
+    "use-intra-default-tx-only=1:enable-angle-delta=0:enable-smooth-intra=0:enable-palette=0:enable-cfl-intra=0"
+)
 # Everything of the sequence header that an intra frame is read by must be as in the encoder's stream.
 _SUPERBLOCK = "sb-size=128"
 _LOSSLESS = ("-usage", "realtime", "-cpu-used", "8", "-crf", "0", "-aom-params", f"lossless=1:{_SUPERBLOCK}")
@@ -48,7 +56,8 @@ def encode_picture(planes: np.ndarray, reference: np.ndarray | None, *, crf: int
         NoFfmpegError: there is no ffmpeg that codes AV1.
         MvcError: it failed.
     """
-    units = _encoded(planes, reference, crf=crf, speed=SPEED)
+    speed = SPEED if planes[0].size < LARGE else LARGE_SPEED
+    units = _encoded(planes, reference, crf=crf, speed=speed)
     return units[0] if reference is None else _sequence_header(units[0]) + units[1]
 
 
@@ -93,7 +102,7 @@ def _encoded(planes: np.ndarray, reference: np.ndarray | None, *, crf: int, spee
     options = ["-crf", str(crf), "-cpu-used", str(speed), *threading()]
     if reference is None:
         return _units([planes], options)
-    return _units([_anchored(reference), planes], [*options, *_PAIR, "-aom-params", _SUPERBLOCK])
+    return _units([_anchored(reference), planes], [*options, *_PAIR, "-aom-params", f"{_SUPERBLOCK}:{_CHEAP_KEY}"])
 
 
 def _units(pictures: list[np.ndarray], options: list[str]) -> list[bytes]:

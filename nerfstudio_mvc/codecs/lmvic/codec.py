@@ -20,6 +20,7 @@ from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder, Av1Trials
 from nerfstudio_mvc.codecs.lmvic.block_motion import motion_grid
+from nerfstudio_mvc.codecs.lmvic.coder_choice import CoderChoice
 from nerfstudio_mvc.codecs.lmvic.correction_strings import (
     LIGHT,
     MOTION,
@@ -103,11 +104,12 @@ class LmvicCodec:
             check_pixels(source)
         decoded: dict[int, DecodedView] = {}
         coded, reconstructions = {}, {}
+        choice = CoderChoice(tuple(self.coders))
         order = order_within_group([source.view for source in views]) if self.switches.between else range(len(views))
         qualities = view_qualities(views, order, quality=quality, **self._search)
         for position in order:
             source, own = views[position], qualities[position]
-            substreams, decoded[position], pixels = self._encode_view(source, decoded, quality=own)
+            substreams, decoded[position], pixels = self._encode_view(source, decoded, choice, quality=own)
             if own != quality:
                 substreams.insert(0, Substream(QUALITY, write_quality(own)))
             coded[position] = CodedView(source.view.view_idx, tuple(substreams))
@@ -147,30 +149,33 @@ class LmvicCodec:
         return pixels
 
     def _encode_view(
-        self, source: SourceView, decoded: Mapping[int, DecodedView], *, quality: float
+        self, source: SourceView, decoded: Mapping[int, DecodedView], choice: CoderChoice, *, quality: float
     ) -> tuple[list[Substream], DecodedView, np.ndarray]:
         x = to_picture(source.pixels, self.device)
         ways = find_predictions(source, x, decoded, quality=quality, **self._search)
         rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
+        strings = [self._strings_of(way) for way in ways]
 
-        def coded(way: Prediction, name: str) -> tuple[float, str, Prediction, list[Substream], torch.Tensor]:
-            substreams, picture = self._code(x, way, name, quality=quality)
-            bits = 8 * sum(len(string.payload) for string in substreams)
-            return bits + error_bits(x, picture, rd_lambda=rd_lambda), name, way, substreams, picture
+        def coded(idx: int, coder: PictureCoder) -> tuple[float, bytes, torch.Tensor]:
+            payload, picture = coder.encode(x, ways[idx].reference, quality=quality)
+            bits = 8 * (len(payload) + sum(len(string.payload) for string in strings[idx]))
+            return bits + error_bits(x, picture, rd_lambda=rd_lambda), payload, picture
 
-        tried = [coded(ways[0], name) for name in self.coders]
-        # Who codes a view best does so with another prediction too.
-        cheapest = min(tried, key=lambda one: one[0])[1]
-        tried += [coded(way, cheapest) for way in ways[1:]]
-        _, _, way, substreams, picture = min(tried, key=lambda one: one[0])
+        tried = range(len(ways))
+        if len(ways) > 1 and AV1 in self.coders:
+            # A fast AV1 of the whole view knows which way is the cheaper one.
+            tried = [min(tried, key=lambda idx: coded(idx, self.trials)[0])]
+        found = {(name, idx): coded(idx, self.coders[name]) for name in choice.names() for idx in tried}
+        choice.note({name: min(found[name, idx][0] for idx in tried) for name in choice.names()})
+        name, idx = min(found, key=lambda key: found[key][0])
+        way, (_, payload, picture) = ways[idx], found[name, idx]
+        substreams = [*strings[idx], Substream(name, payload)]
         pixels = to_pixels(picture)
         depth = None if way.depth is None else torch.from_numpy(way.depth.depth())
         return substreams, DecodedView(source.view, self._kept(pixels), depth), pixels
 
-    def _code(
-        self, x: torch.Tensor, way: Prediction, name: str, *, quality: float
-    ) -> tuple[list[Substream], torch.Tensor]:
-        """The strings of a view predicted in one way and coded by one coder, and the picture the decoder will show."""
+    def _strings_of(self, way: Prediction) -> list[Substream]:
+        """What says how a view is predicted."""
         substreams, tables = [], self.tables.latent
         if way.references:
             substreams.append(Substream(REFERENCES, bytes(way.references)))
@@ -180,9 +185,7 @@ class LmvicCodec:
             substreams.append(Substream(LIGHT, encode_light(way.light, tables)))
         if way.motion is not None:
             substreams.append(Substream(MOTION, encode_motion(way.motion, tables)))
-        payload, picture = self.coders[name].encode(x, way.reference, quality=quality)
-        substreams.append(Substream(name, payload))
-        return substreams, picture
+        return substreams
 
     def _decode_view(
         self, view: View, strings: dict[str, bytes], references: list[DecodedView], *, quality: float
