@@ -30,7 +30,17 @@ from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.depth_coding import encode_depth
 from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
+from nerfstudio_mvc.codecs.lmvic.motion_coding import encode_motion
+from nerfstudio_mvc.codecs.lmvic.motion_search import find_motions
+from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.reference_pictures import (
+    DecodedView,
+    filled,
+    reference_picture,
+    to_picture,
+    to_pixels,
+    warped_references,
+)
 from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.geometry.cameras import resize_view
 from nerfstudio_mvc.geometry.flow import flow_to_reference
@@ -44,7 +54,7 @@ from nerfstudio_mvc.weights.store import open_codec
 if TYPE_CHECKING:
     from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 
-OURS, OURS_TWO = "ours", "ours, two references"
+OURS, OURS_TWO, OURS_MOVED = "ours", "ours, two references", "ours, two references, moved"
 METHODS = {
     "none": "the reference as it is",
     "homography": "SIFT matches and RANSAC (OpenCV); sees the view it predicts",
@@ -54,6 +64,7 @@ METHODS = {
     "gaussians": "median depth of 3D Gaussians, not coded",
     OURS: "depth of the prior (3D Gaussians unless told otherwise), chosen for prediction and coded",
     OURS_TWO: "the same with two references, blended as the codec does",
+    OURS_MOVED: "and with the block motion it codes at quality 5: what the codec predicts from",
 }
 IMAGE_ALIGNERS: dict[str, Aligner] = {
     "none": not_aligned,
@@ -61,7 +72,8 @@ IMAGE_ALIGNERS: dict[str, Aligner] = {
     "blocks": by_blocks,
     "flow": by_dense_flow,
 }
-CODED_FROM = {OURS: 1, OURS_TWO: 2}  # references
+CODED_FROM = {OURS: 1, OURS_TWO: 2, OURS_MOVED: 2}  # references
+QUALITY = 5.0
 
 
 @dataclass(frozen=True)
@@ -171,7 +183,7 @@ class AlignmentBenchmark:
         self._name = "capture" if capture.root is None else capture.root.resolve().name
         self._on_event = on_event
         self._codec: LmvicCodec = open_codec("lmvic")
-        self._chains: dict[str, list[_CodedView]] = {}
+        self._chains: dict[int, list[_CodedView]] = {}
         wanted = {*methods, OURS} - ({"gaussians"} if depth == "sparse" else set())
         self._methods = tuple(name for name in METHODS if name in wanted)
         if len(capture.views) < 2:
@@ -187,12 +199,15 @@ class AlignmentBenchmark:
     def measure(self, long_side: int) -> AlignmentResult:
         """Measure with photographs reduced to `long_side` pixels; smaller ones stay as they are."""
         sources = [self._source(position, long_side) for position in self._order]
-        chains = {name: self._coded_chain(name) for name in self._methods if name in CODED_FROM}
+        chains = {name: self._coded_chain(CODED_FROM[name]) for name in self._methods if name in CODED_FROM}
         measured: dict[str, list[_Measured]] = {name: [] for name in self._methods}
         shifts, masks = [], []
         for index in range(1, len(sources)):
             nearest = chains[OURS][index].references[0]
-            aligned = {name: self._coded_aligned(chain, index, sources) for name, chain in chains.items()}
+            aligned = {
+                name: self._coded_aligned(chain, index, sources, moved=name == OURS_MOVED)
+                for name, chain in chains.items()
+            }
             mask = aligned[OURS][0].valid
             masks.append(float(mask.mean()))
             shifts.append(_median_shift(sources[index], sources[nearest]))
@@ -237,17 +252,17 @@ class AlignmentBenchmark:
         depth_map = self._priors[self._coded_prior].maps[position]
         return SourceView(view, pixels, depth_map.depth, depth_map.valid)
 
-    def _coded_chain(self, name: str) -> list[_CodedView]:
+    def _coded_chain(self, references: int) -> list[_CodedView]:
         """What the encoder would code for the photographs as they are, view after view; kept from size to size."""
-        if name in self._chains:
-            return self._chains[name]
+        if references in self._chains:
+            return self._chains[references]
         tables = self._codec.tables.latent
         chain: list[_CodedView] = []
         states: list[DecodedView] = []
         for position in self._order:
             source = self._source(position)
             started = time.monotonic()
-            nearest = nearest_coded(source.view, [state.view for state in states], count=CODED_FROM[name])
+            nearest = nearest_coded(source.view, [state.view for state in states], count=references)
             coded = depth_for_prediction(source, [states[index] for index in nearest], tables=tables)
             bits = 8.0 * len(encode_depth(coded, tables))
             elapsed_s = time.monotonic() - started
@@ -255,19 +270,29 @@ class AlignmentBenchmark:
             states.append(_state(source, depth))
             bpp = bits / (source.view.width * source.view.height)
             chain.append(_CodedView(depth, tuple(nearest), bpp, elapsed_s))
-            self._on_event(StepProgress(f"{self._name}: depth of {name}", len(chain), len(self._order)))
-        self._chains[name] = chain
+            step = f"{self._name}: depth for {references} reference{'s' * (references > 1)}"
+            self._on_event(StepProgress(step, len(chain), len(self._order)))
+        self._chains[references] = chain
         return chain
 
     def _coded_aligned(
-        self, chain: Sequence[_CodedView], index: int, sources: Sequence[SourceView]
+        self, chain: Sequence[_CodedView], index: int, sources: Sequence[SourceView], *, moved: bool
     ) -> tuple[Aligned, float]:
         started = time.monotonic()
         coded, view = chain[index], sources[index].view
         states = [_state(sources[reference], chain[reference].depth) for reference in coded.references]
         side_bits = coded.side_bpp * view.width * view.height
-        aligned = _warped(view, coded.depth, states, side_bits=side_bits, codec=self._codec)
+        motion = None
+        if moved and states:
+            motion = self._motion(sources[index], coded.depth, states)
+            side_bits += 8.0 * len(encode_motion(motion, self._codec.tables.latent))
+        aligned = _warped(view, coded.depth, states, side_bits=side_bits, codec=self._codec, motion=motion)
         return aligned, coded.elapsed_s + time.monotonic() - started
+
+    def _motion(self, source: SourceView, depth: torch.Tensor, states: Sequence[DecodedView]) -> np.ndarray:
+        warped = [filled(reference) for reference in warped_references(source.view, depth, states)]
+        rd_lambda = rd_lambda_of(self._codec.model.config.rd_lambdas, QUALITY)
+        return find_motions(to_picture(source.pixels, "cpu"), warped, rd_lambda=rd_lambda)
 
     def _align(self, name: str, source: SourceView, reference: SourceView) -> tuple[Aligned, float]:
         started = time.monotonic()
@@ -314,9 +339,10 @@ def _warped(
     *,
     side_bits: float | None,
     codec: LmvicCodec | None = None,
+    motion: np.ndarray | None = None,
 ) -> Aligned:
     model = None if codec is None else codec.model  # only asked where there are two references
-    found = reference_picture(model, view, depth, references) if references else None
+    found = reference_picture(model, view, depth, references, motion=motion) if references else None
     if found is None:
         size = view.height, view.width
         return Aligned(np.full((*size, 3), 128, np.uint8), np.zeros(size, bool), side_bits)
