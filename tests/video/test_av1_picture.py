@@ -47,6 +47,22 @@ def test_a_picture_that_its_reference_explains_takes_little():
     assert len(payload) < 0.5 * len(alone)
 
 
+def test_intra_tools_are_left_out_only_where_the_reference_shows_most(monkeypatch):
+    options_of, encode_units = [], av1_picture.encode_units
+
+    def listening(pictures, *, options, **size):
+        options_of.append(" ".join(options))
+        return encode_units(pictures, options=options, **size)
+
+    monkeypatch.setattr(av1_picture, "encode_units", listening)
+    picture, unlike = planes(), planes()[:, ::-1, ::-1].copy()
+    half = np.where(np.arange(150) < 75, picture, unlike)  # of the blocks: too few
+    for reference, cheap in ((picture, True), (half, False), (unlike, False)):
+        payload = encode_picture(picture, reference, crf=30)
+        assert ("enable-smooth-intra=0" in options_of[-1]) == cheap
+        assert psnr(decode_picture(payload, reference, width=150, height=90), photograph()) > 27
+
+
 def test_a_reference_that_another_machine_rounds_differently_decodes_all_the_same():
     reference = planes()
     payload = encode_picture(planes(shift=3), reference, crf=30)
