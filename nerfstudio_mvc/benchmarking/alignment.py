@@ -30,13 +30,15 @@ from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.depth_coding import encode_depth
 from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.motion_coding import encode_motion
 from nerfstudio_mvc.codecs.lmvic.motion_search import find_motions
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import (
     DecodedView,
+    blended_reference,
     filled,
-    reference_picture,
+    moved_references,
     to_picture,
     to_pixels,
     warped_references,
@@ -72,8 +74,10 @@ IMAGE_ALIGNERS: dict[str, Aligner] = {
     "blocks": by_blocks,
     "flow": by_dense_flow,
 }
-CODED_FROM = {OURS: 1, OURS_TWO: 2, OURS_MOVED: 2}  # references
+REFERENCES = {OURS: 1, OURS_TWO: 2, OURS_MOVED: 2}
+"""Of the methods whose depth is coded."""
 QUALITY = 5.0
+"""That motion is found for."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,7 @@ class AlignmentBenchmark:
     def measure(self, long_side: int) -> AlignmentResult:
         """Measure with photographs reduced to `long_side` pixels; smaller ones stay as they are."""
         sources = [self._source(position, long_side) for position in self._order]
-        chains = {name: self._coded_chain(CODED_FROM[name]) for name in self._methods if name in CODED_FROM}
+        chains = {name: self._coded_chain(REFERENCES[name]) for name in self._methods if name in REFERENCES}
         measured: dict[str, list[_Measured]] = {name: [] for name in self._methods}
         shifts, masks = [], []
         for index in range(1, len(sources)):
@@ -275,6 +279,7 @@ class AlignmentBenchmark:
         self._chains[references] = chain
         return chain
 
+    @torch.no_grad()
     def _coded_aligned(
         self, chain: Sequence[_CodedView], index: int, sources: Sequence[SourceView], *, moved: bool
     ) -> tuple[Aligned, float]:
@@ -282,17 +287,18 @@ class AlignmentBenchmark:
         coded, view = chain[index], sources[index].view
         states = [_state(sources[reference], chain[reference].depth) for reference in coded.references]
         side_bits = coded.side_bpp * view.width * view.height
-        motion = None
-        if moved and states:
-            motion = self._motion(sources[index], coded.depth, states)
+        warped = warped_references(view, coded.depth, states)
+        if moved:
+            motion = self._motion(sources[index], warped)
             side_bits += 8.0 * len(encode_motion(motion, self._codec.tables.latent))
-        aligned = _warped(view, coded.depth, states, side_bits=side_bits, codec=self._codec, motion=motion)
+            warped = moved_references(warped, motion)
+        aligned = _aligned(view, blended_reference(self._codec.model, warped), side_bits=side_bits)
         return aligned, coded.elapsed_s + time.monotonic() - started
 
-    def _motion(self, source: SourceView, depth: torch.Tensor, states: Sequence[DecodedView]) -> np.ndarray:
-        warped = [filled(reference) for reference in warped_references(source.view, depth, states)]
+    def _motion(self, source: SourceView, warped: Sequence[Reference]) -> np.ndarray:
         rd_lambda = rd_lambda_of(self._codec.model.config.rd_lambdas, QUALITY)
-        return find_motions(to_picture(source.pixels, "cpu"), warped, rd_lambda=rd_lambda)
+        seen = [filled(reference) for reference in warped]
+        return find_motions(to_picture(source.pixels, "cpu"), seen, rd_lambda=rd_lambda)
 
     def _align(self, name: str, source: SourceView, reference: SourceView) -> tuple[Aligned, float]:
         started = time.monotonic()
@@ -304,11 +310,14 @@ class AlignmentBenchmark:
             aligned = not_aligned(source.pixels, reference.pixels) if depth is None else None
             if aligned is None:
                 state = _state(reference, None if reference_depth is None else torch.from_numpy(reference_depth.depth))
-                aligned = _warped(source.view, torch.from_numpy(depth.depth), [state], side_bits=None)
+                found = blended_reference(
+                    self._codec.model, warped_references(source.view, torch.from_numpy(depth.depth), [state])
+                )
+                aligned = _aligned(source.view, found, side_bits=None)
         return aligned, time.monotonic() - started
 
     def _summary(self, name: str, measured: Sequence[_Measured]) -> MethodResult:
-        prior = self._priors.get(self._coded_prior if name in CODED_FROM else name)
+        prior = self._priors.get(self._coded_prior if name in REFERENCES else name)
 
         def mean(attribute: str) -> float | None:
             values = [getattr(one, attribute) for one in measured]
@@ -331,18 +340,7 @@ def _state(source: SourceView, depth: torch.Tensor | None) -> DecodedView:
     return DecodedView(source.view, to_picture(source.pixels, "cpu"), depth)
 
 
-@torch.no_grad()
-def _warped(
-    view: View,
-    depth: torch.Tensor,
-    references: Sequence[DecodedView],
-    *,
-    side_bits: float | None,
-    codec: LmvicCodec | None = None,
-    motion: np.ndarray | None = None,
-) -> Aligned:
-    model = None if codec is None else codec.model  # only asked where there are two references
-    found = reference_picture(model, view, depth, references, motion=motion) if references else None
+def _aligned(view: View, found: Reference | None, *, side_bits: float | None) -> Aligned:
     if found is None:
         size = view.height, view.width
         return Aligned(np.full((*size, 3), 128, np.uint8), np.zeros(size, bool), side_bits)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,12 +21,10 @@ from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
-from nerfstudio_mvc.training.learning_curve import Progress
 from nerfstudio_mvc.training.muon import Muon, is_matrix
 from nerfstudio_mvc.training.objective import DecodedLook, Distortion, random_quality, rate_distortion
 from nerfstudio_mvc.training.precision import has_fast_bfloat16
 from nerfstudio_mvc.training.team import Team
-from nerfstudio_mvc.training.timed_run import run_for
 
 FINER_REFERENCES = 0.7  # points of quality that a reference may have above the view's, as `view_qualities` gives it
 
@@ -154,29 +152,6 @@ class Trainer:
         temporary = path.with_suffix(".writing")
         torch.save(self.state(), temporary)
         os.replace(temporary, path)
-
-    def run(
-        self,
-        checkpoint: Path,
-        *,
-        on_progress: Callable[[Progress], None],
-        on_tick: Callable[[int, float], None] | None = None,
-    ) -> None:
-        """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end.
-
-        Args:
-            checkpoint: the file.
-            on_progress: called with each line of the learning curve.
-            on_tick: called after each step with its number and the part of the time that is over, 0..1.
-        """
-        run_for(
-            self,
-            checkpoint,
-            minutes=self.recipe.minutes,
-            checkpoint_minutes=self.recipe.checkpoint_minutes,
-            on_progress=on_progress,
-            on_tick=on_tick,
-        )
 
     def learning_rate(self) -> float:
         """The highest that a group of parameters takes now."""

@@ -34,7 +34,6 @@ from nerfstudio_mvc.training.run import (
     run_with_curve,
 )
 from nerfstudio_mvc.training.team import Team, team_from_environment
-from nerfstudio_mvc.training.timed_run import run_for
 from nerfstudio_mvc.training.view_sequences import ViewSequences
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
 
@@ -141,23 +140,6 @@ class PaperTrainer:
             self.optimizer.step()
         self.step += 1
         return sums / recipe.batch
-
-    def run(
-        self,
-        checkpoint: Path,
-        *,
-        on_progress: Callable[[Progress], None],
-        on_tick: Callable[[int, float], None] | None = None,
-    ) -> None:
-        """Train for `recipe.minutes`, leaving `checkpoint` now and then and at the end."""
-        run_for(
-            self,
-            checkpoint,
-            minutes=self.recipe.minutes,
-            checkpoint_minutes=self.recipe.checkpoint_minutes,
-            on_progress=on_progress,
-            on_tick=on_tick,
-        )
 
     def set_part(self, part: float, steps_done: int) -> None:
         """Take the learning rate for a `part`, 0..1, of the run."""

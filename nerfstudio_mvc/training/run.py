@@ -26,6 +26,7 @@ from nerfstudio_mvc.training.loop import Recipe, Trainer
 from nerfstudio_mvc.training.moved_views import MixedViews, MovedViews
 from nerfstudio_mvc.training.pictures import Pictures
 from nerfstudio_mvc.training.team import team_from_environment
+from nerfstudio_mvc.training.timed_run import Stepping, run_for
 from nerfstudio_mvc.training.warped_views import WarpedViews, store_warped_views
 
 CHECKPOINT_NAME = "checkpoint.pt"
@@ -54,20 +55,12 @@ class TrainReport:
     last: Progress | None
 
 
-class Resumable(Protocol):
+class Resumable(Stepping, Protocol):
     """What both presets' trainers can do."""
 
     def load(self, path: Path) -> None: ...
 
     def start_from(self, path: Path) -> None: ...
-
-    def run(
-        self,
-        checkpoint: Path,
-        *,
-        on_progress: Callable[[Progress], None],
-        on_tick: Callable[[int, float], None] | None = None,
-    ) -> None: ...
 
 
 def train(
@@ -160,7 +153,7 @@ def run_with_curve(
             if on_progress is not None:
                 on_progress(progress)
 
-        trainer.run(checkpoint, on_progress=report, on_tick=on_tick)
+        run_for(trainer, checkpoint, on_progress=report, on_tick=on_tick)
     return checkpoint, last
 
 

@@ -19,9 +19,20 @@ CURVE_VALUES = 4
 EARLY_LINE = 100  # steps after which there is a first line, however long the minutes between lines are
 
 
+class Timed(Protocol):
+    """Of a recipe: how long a run is, and how often it leaves a checkpoint."""
+
+    @property
+    def minutes(self) -> float: ...
+
+    @property
+    def checkpoint_minutes(self) -> float: ...
+
+
 class Stepping(Protocol):
     """What trains."""
 
+    recipe: Timed
     model: nn.Module
     team: Team
     device: torch.device
@@ -42,12 +53,10 @@ def run_for(
     trainer: Stepping,
     checkpoint: Path,
     *,
-    minutes: float,
-    checkpoint_minutes: float,
     on_progress: Callable[[Progress], None],
     on_tick: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Train for `minutes`, leaving `checkpoint` now and then and at the end.
+    """Train for the recipe's minutes, leaving `checkpoint` now and then and at the end.
 
     Args:
         checkpoint: the file.
@@ -56,7 +65,7 @@ def run_for(
 
     In a team only the first process calls back and saves; the curve is that of its own crops.
     """
-    team, leads = trainer.team, trainer.team.leads
+    team, leads, recipe = trainer.team, trainer.team.leads, trainer.recipe
     team.share(trainer.model)
     start = saved = time.monotonic()
     first_step, sums, counted = trainer.step, np.zeros(CURVE_VALUES), 0
@@ -64,14 +73,14 @@ def run_for(
     def line(elapsed: float) -> Progress:
         return Progress(trainer.step, elapsed, *(sums / counted), learning_rate=trainer.learning_rate())
 
-    while (elapsed := team.agree(time.monotonic() - start, device=trainer.device)) < minutes * 60:
-        part = elapsed / (minutes * 60)
+    while (elapsed := team.agree(time.monotonic() - start, device=trainer.device)) < recipe.minutes * 60:
+        part = elapsed / (recipe.minutes * 60)
         trainer.set_part(part, trainer.step - first_step)
         sums += trainer.train_step()
         counted += 1
         if leads and on_tick is not None:
             on_tick(trainer.step, min(part, 1.0))
-        if leads and (time.monotonic() - saved > checkpoint_minutes * 60 or counted == EARLY_LINE):
+        if leads and (time.monotonic() - saved > recipe.checkpoint_minutes * 60 or counted == EARLY_LINE):
             on_progress(line(elapsed))
             trainer.save(checkpoint)
             saved, sums, counted = time.monotonic(), np.zeros(CURVE_VALUES), 0

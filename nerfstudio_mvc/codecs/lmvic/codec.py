@@ -165,11 +165,15 @@ class LmvicCodec:
         if len(ways) > 1 and AV1 in self.coders:
             # A fast AV1 of the whole view knows which way is the cheaper one.
             tried = [min(tried, key=lambda idx: coded(idx, self.trials)[0])]
-        found = {(name, idx): coded(idx, self.coders[name]) for name in choice.names() for idx in tried}
-        choice.note({name: min(found[name, idx][0] for idx in tried) for name in choice.names()})
-        name, idx = min(found, key=lambda key: found[key][0])
-        way, (_, payload, picture) = ways[idx], found[name, idx]
-        substreams = [*strings[idx], Substream(name, payload)]
+        # Per coder its best: cost, string, picture, way.
+        best = {
+            name: min(((*coded(idx, self.coders[name]), idx) for idx in tried), key=lambda one: one[0])
+            for name in choice.names()
+        }
+        choice.note({name: cost for name, (cost, *_) in best.items()})
+        name = min(best, key=lambda name: best[name][0])
+        _, payload, picture, idx = best[name]
+        way, substreams = ways[idx], [*strings[idx], Substream(name, payload)]
         pixels = to_pixels(picture)
         depth = None if way.depth is None else torch.from_numpy(way.depth.depth())
         return substreams, DecodedView(source.view, self._kept(pixels), depth), pixels
