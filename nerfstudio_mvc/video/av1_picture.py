@@ -30,7 +30,7 @@ SMALLEST_SIDE = 16
 """Of a picture that is predicted; below, it is coded by itself."""
 SPEED, TRIAL_SPEED = 2, 8
 """libaom's cpu-used: against 5, 2 takes 6 to 11 % fewer bytes at one PSNR for predicted pictures, 5 to 6 % for others;
-3 half of that, 4 next to nothing. Time: three times as much, less what `_CHEAP_KEY` saves."""
+3 takes 2 to 7 % fewer (docs/training-log.md). Time: three times as much, less what `_CHEAP_KEY` saves."""
 LARGE, LARGE_SPEED = 2_000_000, 4
 """Pixels from which on there is no time for that."""
 _SEQUENCE_HEADER = 1
