@@ -5,13 +5,18 @@
 
 A video codec refers to frames it has decoded. To let it refer to any picture, the decoder makes a lossless key frame
 of that picture itself: however an encoder codes it, it decodes to the picture. In error resilient mode nothing else
-of the key frame than its samples matters to the inter frame. (The encoder predicts from its own key frame, a finely
-quantised one; the difference costs about a tenth of a decibel, which the bits it saves pay many times over.)
+of the key frame than its samples matters to the inter frame.
+
+The encoder predicts from its own key frame, a quantised one. What the two key frames differ in would be added to the
+picture wherever it is predicted; so it is taken off what the encoder is given (`_compensated`), as soon as it has made
+its key frame. Measured: docs/training-log.md.
 
 Colour is `colour`'s business, the program that codes `ffmpeg_pipe`'s.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,7 +29,8 @@ from nerfstudio_mvc.video.av1_sequence import (
     encode_units,
     threading,
 )
-from nerfstudio_mvc.video.colour import MIDDLE
+from nerfstudio_mvc.video.colour import MAX_LEVELS, MIDDLE
+from nerfstudio_mvc.video.early_unit import EarlyUnit
 
 SMALLEST_SIDE = 16
 """Of a picture that is predicted; below, it is coded by itself."""
@@ -42,6 +48,8 @@ _CHEAP_KEY = (
 )
 _MOST = 0.6  # of the blocks; desk and lund_door have .68 to .97, sceaux and saharov .12 to .45
 _BLOCK = 16
+_NOISE_VARIANCE = 16.0  # of planes: one grey level squared
+_KEY_SECONDS, _KEY_SECONDS_PER_MEGAPIXEL = 60.0, 600.0  # to wait for a key frame; two cores need 25 for a megapixel
 # Everything of the sequence header that an intra frame is read by must be as in the encoder's stream.
 _SUPERBLOCK = "sb-size=128"
 _LOSSLESS = ("-usage", "realtime", "-cpu-used", "8", "-crf", "0", "-aom-params", f"lossless=1:{_SUPERBLOCK}")
@@ -83,7 +91,7 @@ def decode_picture(payload: bytes, reference: np.ndarray | None, *, width: int, 
     check_encoder()
     header = _sequence_header(payload)
     anchored = _anchored(reference)
-    (own,) = _units([anchored], [*_PAIR, *_LOSSLESS, *threading()])
+    (own,) = _units([anchored], anchored.shape[1:], [*_PAIR, *_LOSSLESS, *threading()])
     key = header + own[len(_sequence_header(own)) :]
     try:
         shown, planes = decode_sequence([key, payload[len(header) :]], width=width, height=height)
@@ -103,24 +111,62 @@ def _encoded(planes: np.ndarray, reference: np.ndarray | None, *, crf: int, spee
     check_encoder()
     options = ["-crf", str(crf), "-cpu-used", str(speed), *threading()]
     if reference is None:
-        return _units([planes], options)
-    tools = _CHEAP_KEY if _explained_share(planes[0], reference[0]) > _MOST else ""
-    return _units([_anchored(reference), planes], [*options, *_PAIR, "-aom-params", _SUPERBLOCK + tools])
+        return _units([planes], planes.shape[1:], options)
+    explained = _explained(planes[0], reference[0])
+    tools = _CHEAP_KEY if (explained > 0.5).mean() > _MOST else ""
+    key = EarlyUnit()
+    pair = _pair(planes, _anchored(reference), explained, key)
+    return _units(pair, planes.shape[1:], [*options, *_PAIR, "-aom-params", _SUPERBLOCK + tools], count=2, early=key)
 
 
-def _explained_share(luma: np.ndarray, reference: np.ndarray) -> float:
-    """Share of the blocks whose variance the reference halves. uint16 [H, W] both"""
-    rows, columns = (size // _BLOCK * _BLOCK for size in luma.shape)
-    own, rest = (
-        values[:rows, :columns].reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).var((1, 3))
-        for values in (luma.astype(np.float32), luma.astype(np.float32) - reference)
-    )
-    return float((rest < own / 2).mean())
+def _pair(planes: np.ndarray, reference: np.ndarray, explained: np.ndarray, key: EarlyUnit) -> Iterator[np.ndarray]:
+    """The two pictures as the encoder is to be given them, the second when it has coded the first."""
+    yield reference
+    height, width = planes.shape[1:]
+    unit = key.wait(_KEY_SECONDS + _KEY_SECONDS_PER_MEGAPIXEL * height * width / 1e6)
+    # Without it, an encoder that looks ahead, the picture is coded as it is.
+    coded = reference if unit is None else next(decode_sequence([unit], width=width, height=height))
+    yield _compensated(planes, reference, coded, explained)
 
 
-def _units(pictures: list[np.ndarray], options: list[str]) -> list[bytes]:
-    height, width = pictures[0].shape[1:]
-    return encode_units(pictures, count=len(pictures), width=width, height=height, options=options)
+def _compensated(planes: np.ndarray, reference: np.ndarray, coded: np.ndarray, explained: np.ndarray) -> np.ndarray:
+    """The picture less what the decoder's reference will add to it where it is predicted; uint16 [3, H, W] all.
+
+    Args:
+        coded: what the encoder predicts from in the place of `reference`.
+        explained: see `_explained`; how likely a block is to be predicted.
+    """
+    rows, columns = planes.shape[1:]
+    share = explained.repeat(_BLOCK, 0).repeat(_BLOCK, 1)[:rows, :columns]
+    added = (reference.astype(np.float32) - coded) * share
+    return np.clip(np.rint(planes - added), 0, MAX_LEVELS).astype(np.uint16)
+
+
+def _explained(luma: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """How much of the variance of each block the reference takes away, 0..1. uint16 [H, W] both -> float32 [h, w]"""
+    own, rest = (_block_variance(values) for values in (luma, luma.astype(np.float32) - reference))
+    return np.clip(1 - rest / (own + _NOISE_VARIANCE), 0, 1)
+
+
+def _block_variance(values: np.ndarray) -> np.ndarray:
+    """Within blocks; the last ones repeat the last row and column. [H, W] -> float32 [h, w]"""
+    rows, columns = values.shape
+    padded = np.pad(values.astype(np.float32), ((0, -rows % _BLOCK), (0, -columns % _BLOCK)), mode="edge")
+    rows, columns = padded.shape
+    return padded.reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK).var((1, 3))
+
+
+def _units(
+    pictures: Iterable[np.ndarray],
+    size: tuple[int, int],
+    options: list[str],
+    *,
+    count: int = 1,
+    early: EarlyUnit | None = None,
+) -> list[bytes]:
+    height, width = size
+    on_bytes = None if early is None else early.feed
+    return encode_units(pictures, count=count, width=width, height=height, options=options, on_bytes=on_bytes)
 
 
 def _anchored(reference: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -61,11 +61,20 @@ def threading() -> list[str]:
 
 
 def encode_units(
-    pictures: Iterable[np.ndarray], *, count: int, width: int, height: int, options: Sequence[str]
+    pictures: Iterable[np.ndarray],
+    *,
+    count: int,
+    width: int,
+    height: int,
+    options: Sequence[str],
+    on_bytes: Callable[[bytes], None] | None = None,
 ) -> list[bytes]:
-    """One string per picture, as of `encode_sequence`, coded with `options` of the encoder."""
+    """One string per picture, as of `encode_sequence`, coded with `options` of the encoder; `on_bytes` as of
+    `encode_frames`."""
     encoder = ["-c:v", ENCODER, *options]
-    stream = encode_frames(pictures, width=width, height=height, encoder=encoder, stream_format="ivf")
+    stream = encode_frames(
+        pictures, width=width, height=height, encoder=encoder, stream_format="ivf", on_bytes=on_bytes
+    )
     units = list(_units(stream))
     if len(units) != count:
         raise MvcError(f"{ENCODER} made {len(units)} packets of {count} pictures: try another ffmpeg ({INSTALL_HINT})")
@@ -103,6 +112,15 @@ def decode_sequence(units: Sequence[bytes], *, width: int, height: int) -> Itera
         raise ArchiveError(f"AV1 sequence of {len(units)} pictures does not decode ({error}): damaged") from error
     if count != len(units):
         raise ArchiveError(f"AV1 sequence holds {count} pictures of {width}x{height}, expected {len(units)}: damaged")
+
+
+def first_unit(stream: bytes) -> bytes | None:
+    """The first string in the beginning of an IVF stream; None where it is not whole yet."""
+    if len(stream) < IVF_HEADER.size + IVF_FRAME.size:
+        return None
+    length, _ = IVF_FRAME.unpack_from(stream, IVF_HEADER.size)
+    end = IVF_HEADER.size + IVF_FRAME.size + length
+    return next(_units(stream[:end])) if len(stream) >= end else None
 
 
 def _units(stream: bytes) -> Iterator[bytes]:

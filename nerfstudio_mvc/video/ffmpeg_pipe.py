@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,13 @@ def ffmpeg_encoders() -> frozenset[str]:
 
 
 def encode_frames(
-    frames: Iterable[np.ndarray], *, width: int, height: int, encoder: Sequence[str], stream_format: str
+    frames: Iterable[np.ndarray],
+    *,
+    width: int,
+    height: int,
+    encoder: Sequence[str],
+    stream_format: str,
+    on_bytes: Callable[[bytes], None] | None = None,
 ) -> bytes:
     """Code frames of one size as one stream.
 
@@ -66,6 +73,7 @@ def encode_frames(
         width, height: of every frame.
         encoder: ffmpeg's output options, from ``-c:v`` on; a ``-pix_fmt`` among them may reduce the chroma planes.
         stream_format: of the bytes, an ffmpeg muxer: ``"obu"``, ``"hevc"``, ``"vvc"``, ``"ivf"``.
+        on_bytes: called with each part of the stream as it comes, and with none at the end, in a thread of its own.
 
     Raises:
         MvcError: there is no ffmpeg, or it failed.
@@ -77,7 +85,7 @@ def encode_frames(
         process = _start(arguments, stdin=subprocess.PIPE, stderr=messages)
         parts: list[bytes] = []
         # Reads while frames are written: both pipes are short.
-        reader = threading.Thread(target=lambda: parts.append(process.stdout.read()))
+        reader = threading.Thread(target=_read_all, args=(process.stdout, parts, on_bytes or (lambda part: None)))
         reader.start()
         try:
             _feed(process, frames, (3, height, width))
@@ -140,6 +148,13 @@ def decode_frames(
             raise MvcError(f"ffmpeg decoded frames of another size than {width}x{height}: the stream is damaged")
 
 
+def _read_all(pipe: io.BufferedReader, parts: list[bytes], on_bytes: Callable[[bytes], None]) -> None:
+    while part := pipe.read1():
+        parts.append(part)
+        on_bytes(part)
+    on_bytes(b"")
+
+
 def _raw_format(width: int, height: int) -> list[str]:
     return ["-f", "rawvideo", "-pix_fmt", PIXEL_FORMAT, "-s", f"{width}x{height}"]
 
@@ -157,6 +172,7 @@ def _feed(process: subprocess.Popen, frames: Iterable[np.ndarray], shape: tuple[
         for frame in frames:
             assert frame.shape == shape, f"a frame of shape {frame.shape} among frames of {shape}"
             process.stdin.write(np.ascontiguousarray(frame, "<u2").data)
+            process.stdin.flush()  # the next one may wait for what comes of this one
     except BrokenPipeError:
         pass  # it stopped reading; its exit code and messages say why
     finally:

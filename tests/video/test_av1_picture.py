@@ -63,6 +63,32 @@ def test_intra_tools_are_left_out_only_where_the_reference_shows_most(monkeypatc
         assert psnr(decode_picture(payload, reference, width=150, height=90), photograph()) > 27
 
 
+def test_what_the_encoders_own_key_frame_lacks_is_made_up_for(monkeypatch):
+    reference = planes()
+    noise = np.random.default_rng(2).normal(0, 24, reference.shape)
+    picture = np.clip(reference + noise, 0, MAX_LEVELS).astype(np.uint16)
+
+    def bytes_and_error() -> tuple[int, float]:
+        payload = encode_picture(picture, reference, crf=20)
+        found = decode_picture(payload, reference, width=150, height=90)
+        return len(payload), np.square(found - picture.astype(float)).mean()
+
+    length, error = bytes_and_error()
+    monkeypatch.setattr(av1_picture.EarlyUnit, "wait", lambda early, limit_s: None)
+    plain_length, plain_error = bytes_and_error()
+    assert length <= plain_length
+    assert error < 0.98 * plain_error
+
+
+def test_blocks_that_are_not_predicted_are_coded_as_they_are():
+    picture, reference = planes(), planes()
+    reference[:, :, 80:] = 500
+    coded = np.clip(reference.astype(int) + 9, 0, 1023).astype(np.uint16)
+    given = av1_picture._compensated(picture, reference, coded, av1_picture._explained(picture[0], reference[0]))
+    assert np.array_equal(given[:, :, :80], np.clip(picture[:, :, :80].astype(int) + 9, 0, 1023))
+    assert np.array_equal(given[:, :, 80:], picture[:, :, 80:])
+
+
 def test_a_reference_that_another_machine_rounds_differently_decodes_all_the_same():
     reference = planes()
     payload = encode_picture(planes(shift=3), reference, crf=30)
