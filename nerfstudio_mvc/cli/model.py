@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Model:
     """Parameters and multiply-accumulates per pixel of every block of a preset, a Markdown table."""
 
-    preset: Literal["small", "paper"] = "small"
-    """small: the model that ships. paper: 3D-GP-LMVIC as published, compared with what its layers' shapes say."""
+    preset: Literal["small", "restoration", "paper"] = "small"
+    """small: the model that ships. restoration: what it runs for pictures that AV1 codes. paper: 3D-GP-LMVIC as
+    published, compared with what its layers' shapes say."""
     json: bool = False
     """Print the result as JSON."""
 

@@ -23,14 +23,15 @@ class Train:
     """Capture folders, or folders of them: photographs with cameras and sparse points."""
     output_dir: Path
     """Where the run lives, with its learning_curve.csv. A run found there is continued."""
-    preset: Literal["small", "paper"] = "small"
-    """small: the model that ships. paper: 3D-GP-LMVIC as published, 20 times the work, on runs of four views."""
+    preset: Literal["small", "restoration", "paper"] = "small"
+    """small: the model that ships. restoration: the network that restores what AV1 codes, beside the model that ships.
+    paper: 3D-GP-LMVIC as published, 20 times the work, on runs of four views."""
     stills: tuple[Path, ...] = ()
-    """Folders of single photographs, to train the small model on as well."""
+    """Folders of single photographs, to train the small model or restoration on as well."""
     minutes: float = 60.0
     """How long to train; the learning rate falls towards the end."""
     learning_rate: OptionalFloat = None
-    """Peak learning rate; 4e-4 for small and 1e-4 for paper when not given."""
+    """Peak learning rate; 4e-4 for small, 1e-3 for restoration and 1e-4 for paper when not given."""
     crop_px: int = 256
     """Side of the square crops, a multiple of 64."""
     depth: Literal["sparse", "gaussians", "auto"] = "sparse"
@@ -61,7 +62,9 @@ class Train:
 
         leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
         data = TrainingData(folders_below(self.captures), folders_below(self.stills), depth=self.depth)
-        train = self._train_paper if self.preset == "paper" else self._train_small
+        train = {"small": self._train_small, "restoration": self._train_restoration, "paper": self._train_paper}[
+            self.preset
+        ]
         with TrainingView(silent=not leads) as view:
             report = train(
                 data,
@@ -93,8 +96,10 @@ class Train:
             )
         if self.preset == "paper" and self.stills:
             raise UsageError("--stills are single views: --preset paper trains on runs of views, leave them out")
-        if self.preset == "small" and self.ablation != "none":
+        if self.preset != "paper" and self.ablation != "none":
             raise UsageError("--ablation goes with --preset paper")
+        if self.preset == "restoration" and self.distortion != "mse":
+            raise UsageError("--preset restoration trains for --distortion mse alone")
         if self.distortion == "ms-ssim" and self.crop_px < 192:
             raise UsageError("--distortion ms-ssim needs a --crop-px of 192 or more, for its five scales")
 
@@ -105,6 +110,13 @@ class Train:
         rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
         recipe = Recipe(minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, distortion=self.distortion, **rate)
         return train(data, self.output_dir, recipe, **options)
+
+    def _train_restoration(self, data: TrainingData, **options: Any) -> TrainReport:
+        from nerfstudio_mvc.training.restoration_run import RestorationRecipe, train_restoration
+
+        rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
+        recipe = RestorationRecipe(minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, **rate)
+        return train_restoration(data, self.output_dir, recipe, **options)
 
     def _train_paper(self, data: TrainingData, **options: Any) -> TrainReport:
         from nerfstudio_mvc.training.paper_run import PaperRecipe, train_paper

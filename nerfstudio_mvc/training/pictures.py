@@ -13,8 +13,22 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from nerfstudio_mvc.capture.image_files import read_image
+from nerfstudio_mvc.capture.image_files import IMAGE_SUFFIXES, read_image
+from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.training.crops import draw_crops
+
+
+def photographs_below(folder: Path) -> list[Path]:
+    """The image files of a folder and those in it, by name."""
+    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def nothing_to_train_on(crop_px: int) -> CaptureError:
+    """What to raise where no photograph is large enough for a crop."""
+    return CaptureError(
+        f"there is no photograph of {crop_px}x{crop_px} pixels or more to train on: give folders of captures or "
+        "stills, or a smaller --crop-px"
+    )
 
 
 class Pictures:

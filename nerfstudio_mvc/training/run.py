@@ -24,7 +24,7 @@ from nerfstudio_mvc.training.export import export
 from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
 from nerfstudio_mvc.training.loop import Recipe, Trainer
 from nerfstudio_mvc.training.moved_views import MixedViews, MovedViews
-from nerfstudio_mvc.training.pictures import Pictures
+from nerfstudio_mvc.training.pictures import Pictures, nothing_to_train_on, photographs_below
 from nerfstudio_mvc.training.team import team_from_environment
 from nerfstudio_mvc.training.timed_run import Stepping, run_for
 from nerfstudio_mvc.training.warped_views import WarpedViews, store_warped_views
@@ -159,17 +159,10 @@ def run_with_curve(
 
 def _photographs(data: TrainingData, crop_px: int) -> list[Path]:
     # Stills are as many pictures as they are; captures show the same things again and again, which does no harm.
-    photographs = [
-        path
-        for folder in (*data.stills, *data.captures)
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES and min(read_size(path)) >= crop_px
-    ]
+    photographs = [path for folder in (*data.stills, *data.captures) for path in photographs_below(folder)]
+    photographs = [path for path in photographs if min(read_size(path)) >= crop_px]
     if not photographs:
-        raise CaptureError(
-            f"there is no photograph of {crop_px}x{crop_px} pixels or more to train on: give folders of captures or "
-            "stills, or a smaller --crop-px"
-        )
+        raise nothing_to_train_on(crop_px)
     return photographs
 
 

@@ -34,7 +34,7 @@ def planes_from_rgb(pixels: np.ndarray, *, levels: int) -> np.ndarray:
     """Planes Y, Cb, Cr of a photograph.
 
     Args:
-        pixels: uint8 [H, W, 3]
+        pixels: uint8 [H, W, 3], or float32, 0 to 255.
         levels: value of white in Y; 256 to 1023.
 
     Returns:
@@ -52,19 +52,31 @@ def planes_from_rgb(pixels: np.ndarray, *, levels: int) -> np.ndarray:
 
 def rgb_from_planes(planes: np.ndarray, *, levels: int) -> np.ndarray:
     """The photograph in planes: uint16 [3, H, W], 0 to 1023 -> uint8 [H, W, 3]."""
+    half = 1 << (SHIFT - 1)
+    colours = ((colour + half) >> SHIFT for colour in _colours(planes, levels=levels))
+    return np.stack([np.clip(colour, 0, 255).astype(np.uint8) for colour in colours], axis=-1)
+
+
+def unrounded_from_planes(planes: np.ndarray, *, levels: int) -> np.ndarray:
+    """The same before it is rounded to whole grey levels: float32 [H, W, 3], 0 to 255."""
+    colours = (colour.astype(np.float32) * np.float32(2.0**-SHIFT) for colour in _colours(planes, levels=levels))
+    return np.stack([np.clip(colour, 0, 255) for colour in colours], axis=-1)
+
+
+def _colours(planes: np.ndarray, *, levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Red, green, blue of planes, in grey levels times 2**SHIFT. int32 [H, W] each"""
     luma = planes[0].astype(np.int32)
     blue_difference = planes[1].astype(np.int32) - MIDDLE
     red_difference = planes[2].astype(np.int32) - MIDDLE
-    base = luma * _factor(10_000, 10_000, levels) + (1 << (SHIFT - 1))
+    base = luma * _factor(10_000, 10_000, levels)
     blue_weight, red_weight = 2 * (10_000 - BLUE), 2 * (10_000 - RED)
-    colours = (
+    return (
         base + red_difference * _factor(red_weight, 10_000, levels),
         base
         - blue_difference * _factor(blue_weight * BLUE, GREEN * 10_000, levels)
         - red_difference * _factor(red_weight * RED, GREEN * 10_000, levels),
         base + blue_difference * _factor(blue_weight, 10_000, levels),
     )
-    return np.stack([np.clip(colour >> SHIFT, 0, 255).astype(np.uint8) for colour in colours], axis=-1)
 
 
 def _factor(numerator: int, denominator: int, levels: int) -> int:

@@ -19,6 +19,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from nerfstudio_mvc.codecs.lmvic.four_step_entropy import ROW_STEPS, ScaleNetwork
+from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationConfig, RestorationNet
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_STEPS, WEIGHT_STEPS, check_exact
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import WeightsError
@@ -27,26 +28,30 @@ from nerfstudio_mvc.weights.presets import PRESETS, SMALL, Preset, preset_of
 FORMAT = "nerfstudio_mvc weights 1"
 FINGERPRINT_DIGITS = 12
 _BIAS_STEPS = ACTIVATION_STEPS * WEIGHT_STEPS
-_MODEL, _TABLES = "model.", "tables."
+_MODEL, _TABLES, _RESTORATION = "model.", "tables.", "restoration."
 _METADATA_KEY = "nerfstudio_mvc"
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A model ready to code with, tables as its codec takes them, and the first 12 hex digits of its file's SHA-256."""
+    """A model ready to code with, tables as its codec takes them, and the first 12 hex digits of its file's SHA-256.
+
+    `restoration` is the network that restores what AV1 codes, where the file holds one.
+    """
 
     preset: Preset
     model: nn.Module
     tables: Any
     fingerprint: str
+    restoration: RestorationNet | None = None
 
 
 def fingerprint_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def pack(model: nn.Module, tables: Any) -> bytes:
-    """A model of any preset and its tables as the bytes of a weights file.
+def pack(model: nn.Module, tables: Any, restoration: RestorationNet | None = None) -> bytes:
+    """A model of any preset, its tables and what restores AV1's pictures, as the bytes of a weights file.
 
     Raises:
         WeightsError: an integer layer could leave the range in which float32 is exact.
@@ -63,6 +68,10 @@ def pack(model: nn.Module, tables: Any) -> bytes:
     description = {"format": FORMAT, "codec": "lmvic", "config": asdict(model.config)}
     if preset is not SMALL:
         description["preset"] = preset.name
+    if restoration is not None:
+        state = restoration.state_dict().items()
+        tensors |= {_RESTORATION + name: value.detach().cpu().contiguous().half() for name, value in state}
+        description["restoration"] = asdict(restoration.config)
     # One key only: safetensors writes several in random order, and equal models must have equal fingerprints.
     return save_safetensors(tensors, {_METADATA_KEY: json.dumps(description)})
 
@@ -74,19 +83,26 @@ def unpack(content: bytes, *, source: str) -> Checkpoint:
         WeightsError: not a weights file of this version, or damaged.
     """
     try:
-        preset, config = _preset_and_config(content)
+        description = _description(content)
+        # Files of the first preset do not name it.
+        preset = PRESETS[description.get("preset", SMALL.name)]
         tensors = load_safetensors(content)
-        model = preset.make_model(config)
-        state = {name[len(_MODEL) :]: value for name, value in tensors.items() if name.startswith(_MODEL)}
+        model = preset.make_model(_config(preset.config, description["config"]))
+        state = _below(_MODEL, tensors)
         model.load_state_dict({name: _loaded(name, value) for name, value in state.items()})
         tables = preset.make_tables(_table_sets(tensors))
+        restoration = None
+        if "restoration" in description:
+            restoration = RestorationNet(_config(RestorationConfig, description["restoration"]))
+            restoration.load_state_dict({name: value.float() for name, value in _below(_RESTORATION, tensors).items()})
+            restoration.eval().requires_grad_(False)
     except WeightsError:
         raise
     except Exception as error:
         raise WeightsError(
             f"{source} is no weights file of this version ({error}); install the package again"
         ) from error
-    return Checkpoint(preset, model.eval().requires_grad_(False), tables, fingerprint_of(content))
+    return Checkpoint(preset, model.eval().requires_grad_(False), tables, fingerprint_of(content), restoration)
 
 
 def read(path: Path) -> Checkpoint:
@@ -102,16 +118,21 @@ def read(path: Path) -> Checkpoint:
     return unpack(content, source=str(path))
 
 
-def _preset_and_config(content: bytes) -> tuple[Preset, Any]:
+def _description(content: bytes) -> dict[str, Any]:
     length = int.from_bytes(content[:8], "little")
     description = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_METADATA_KEY])
     if description["format"] != FORMAT:
         raise ValueError(f"its format is {description['format']!r}")
-    # Files of the first preset do not name it.
-    preset = PRESETS[description.get("preset", SMALL.name)]
-    values = description["config"].items()
-    config = preset.config(**{key: tuple(value) if isinstance(value, list) else value for key, value in values})
-    return preset, config
+    return description
+
+
+def _config(kind: type[Any], values: dict[str, Any]) -> Any:
+    """A dataclass of sizes; lists are its tuples."""
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _is_integer_layer(name: str) -> bool:

@@ -50,7 +50,8 @@ def find_weights(codec: str, *, weights: Path | None = None, fingerprint: str | 
 def open_codec(
     name: str, *, device: str = "cpu", weights: Path | None = None, fingerprint: str | None = None
 ) -> MultiViewCodec:
-    """A codec with its weights loaded, on `device` ("cpu", "cuda"); with `weights` its network codes the pictures.
+    """A codec with its weights loaded, on `device` ("cpu", "cuda"); with `weights` that hold no network to restore what
+    AV1 codes, their own codes the pictures.
 
     Raises:
         WeightsError: no such codec, no such weights (see `find_weights`), or a damaged file.
@@ -60,8 +61,11 @@ def open_codec(
     codec_class_path(name)
     checkpoint = read(find_weights(name, weights=weights, fingerprint=fingerprint))
     make = load_codec_class(name, preset=checkpoint.preset.name)
-    # Who brings weights wants to see what they do.
-    options = {"switches": LmvicSwitches(av1_pictures=False)} if weights and checkpoint.preset.name == "small" else {}
+    options = {}
+    if checkpoint.preset.name == "small":
+        # Who brings weights wants to see what they do.
+        own = weights is not None and checkpoint.restoration is None
+        options = {"switches": LmvicSwitches(av1_pictures=not own), "restoration": checkpoint.restoration}
     return make(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, device=device, **options)
 
 

@@ -21,7 +21,7 @@ from nerfstudio_mvc.pipeline.open_archive import open_archive
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.video import av1_sequence as sequence
 from nerfstudio_mvc.video.av1_rate import Rate, rate_of_crf
-from nerfstudio_mvc.video.colour import planes_from_rgb, rgb_from_planes
+from nerfstudio_mvc.video.colour import planes_from_rgb, rgb_from_planes, unrounded_from_planes
 from nerfstudio_mvc.video.ffmpeg_pipe import NoFfmpegError
 from nerfstudio_mvc.weights.store import open_codec
 
@@ -194,6 +194,9 @@ def test_colours_come_back_as_the_formula_says():
         exact = np.stack([red, green, blue], -1) * 255
         ours = rgb_from_planes(planes, levels=levels)
         assert np.abs(ours - np.clip(exact, 0, 255)).max() < 0.501  # half a level, and 2**-20 per factor
+        unrounded = unrounded_from_planes(planes, levels=levels)
+        assert unrounded.dtype == np.float32
+        assert np.abs(unrounded - np.clip(exact, 0, 255)).max() < 0.001
         pixels = rng.integers(0, 256, (30, 20, 3)).astype(np.uint8)
         assert np.array_equal(rgb_from_planes(planes_from_rgb(pixels, levels=levels), levels=levels), pixels)
 

@@ -97,7 +97,7 @@ def test_impossible_levels_are_refused():
     payload, _ = Av1Coder().encode(picture(), None, quality=3.0)
     for damaged in (b"", payload[:1], b"\x00\x00" + payload[2:], b"\xff\xff" + payload[2:]):
         with pytest.raises(ArchiveError):
-            Av1Coder().decode(damaged, (40, 56), None)
+            Av1Coder().decode(damaged, (40, 56), None, quality=3.0)
 
 
 def test_a_view_with_two_pictures_is_refused(codec, sources, encoded):

@@ -25,3 +25,8 @@ def test_small_preset_keeps_its_limits():
     sums = totals(preset_costs("small"))
     assert 20e3 < sums.decode_macs <= 40e3
     assert sums.decode_macs < sums.encode_macs <= 60e3
+
+
+def test_pictures_of_av1_keep_them_too():
+    sums = totals(preset_costs("restoration"))
+    assert 10e3 < sums.decode_macs <= 40e3

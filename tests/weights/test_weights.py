@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny_lmvic import tiny_weights
 
+from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationConfig, RestorationNet
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.weights import store
 from nerfstudio_mvc.weights.checkpoint import fingerprint_of, pack, read, unpack
@@ -19,6 +20,18 @@ def test_packing_what_was_unpacked_changes_nothing(content):
     checkpoint = unpack(content, source="x")
     again = pack(checkpoint.model, checkpoint.tables)
     assert fingerprint_of(again) == fingerprint_of(content) == checkpoint.fingerprint
+
+
+def test_what_restores_pictures_comes_back(content):
+    checkpoint = unpack(content, source="x")
+    assert checkpoint.restoration is None
+    made = RestorationNet(RestorationConfig(widths=(8, 16), blocks=(2, 1)))
+    with_it = unpack(pack(checkpoint.model, checkpoint.tables, made), source="x")
+    assert with_it.restoration.config == made.config
+    for name, value in made.state_dict().items():
+        assert torch.equal(with_it.restoration.state_dict()[name], value.half().float())
+    again = pack(with_it.model, with_it.tables, with_it.restoration)
+    assert fingerprint_of(again) == with_it.fingerprint != checkpoint.fingerprint
 
 
 def test_integer_layers_come_back_as_the_same_integers(content):

@@ -47,6 +47,8 @@ from nerfstudio_mvc.codecs.lmvic.motion_coding import decode_motion, encode_moti
 from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, Prediction, find_predictions
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
+from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
+from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder
 from nerfstudio_mvc.codecs.lmvic.view_qualities import view_qualities
@@ -69,6 +71,7 @@ class LmvicCodec:
         fingerprint: str,
         device: str = "cpu",
         switches: LmvicSwitches | None = None,
+        restoration: RestorationNet | None = None,
     ) -> None:
         self.switches = switches or LmvicSwitches()
         self.fingerprint = fingerprint
@@ -81,9 +84,10 @@ class LmvicCodec:
             split_blocks=self.switches.split_blocks,
             keep_references=self.switches.keep_references,
         )
+        self.av1 = Av1Coder(None if restoration is None else Restoration(restoration, device=self.device))
         # Without an encoder the network codes alone; what can be decoded does not depend on this.
         with_av1 = self.switches.av1_pictures and has_encoder()
-        self.coders: dict[str, PictureCoder] = {AV1: Av1Coder()} if with_av1 else {}
+        self.coders: dict[str, PictureCoder] = {AV1: self.av1} if with_av1 else {}
         if self.switches.network_pictures or not with_av1:
             self.coders[IMAGE] = self.images
         self.trials: PictureCoder = Av1Trials() if with_av1 else self.images
@@ -200,10 +204,10 @@ class LmvicCodec:
             depth = torch.from_numpy(decode_depth(strings[DEPTH], self.tables.latent, grid=grid).depth())
         reference = self._decode_reference(view, strings, depth, references)
         size = (view.height, view.width)
+        own = read_quality(strings, view, otherwise=quality)
         if AV1 in strings:
-            picture = Av1Coder().decode(strings[AV1], size, reference)
+            picture = self.av1.decode(strings[AV1], size, reference, quality=own)
         else:
-            own = read_quality(strings, view, otherwise=quality)
             picture = self.images.decode(strings[IMAGE], size, reference, quality=own)
         pixels = to_pixels(picture)
         return DecodedView(view, self._kept(pixels), depth), pixels

@@ -22,6 +22,7 @@ from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.context import Scales
 from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import LatentEntropy
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
+from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
 from nerfstudio_mvc.entropy.partitions import STEPS
 
 SIDE = 256
@@ -83,11 +84,13 @@ class Totals:
 
 
 def preset_costs(preset: str) -> list[BlockCost]:
-    """The blocks of the preset "small" or "paper", at its own widths."""
+    """The blocks of the preset "small" or "paper", at its own widths, or "restoration": of small where AV1 codes."""
     # Nothing is computed and no memory is taken, and yet the networks see a CPU.
     with FakeTensorMode(), torch.no_grad():
         if preset == "small":
             return small_costs(ImageModel(LmvicConfig()))
+        if preset == "restoration":
+            return restoration_costs(ImageModel(LmvicConfig()), RestorationNet())
         return paper_costs(PaperModel(PaperConfig()).eval())
 
 
@@ -211,6 +214,16 @@ def small_costs(model: ImageModel) -> list[BlockCost]:
         ),
     ]
     return _with_rest(model, blocks)
+
+
+def restoration_costs(model: ImageModel, net: RestorationNet) -> list[BlockCost]:
+    """Blocks that a picture coded by AV1 runs."""
+    x, valid = _map(3), _map(1)
+    reference = Reference(x, valid)
+    return [
+        _block("reference blend", model.blend, lambda: model.blend(reference, reference)),
+        _block("restoration", net, lambda: net(x, x, valid, torch.ones(1))),
+    ]
 
 
 def _entropy_blocks(part: str, entropy: LatentEntropy, width: int, latent: int) -> list[BlockCost]:

@@ -1,0 +1,118 @@
+"""Pictures as AV1 codes them, beside the photographs: what training of the restoration network draws from.
+
+Coding costs more than a training step and does not depend on the network's weights: it is done once. Views of captures
+are coded as the encoder would code them, from one another; stills by themselves. Stored are arrays of 10 channels
+(photograph, decoded picture, what it was predicted from, where that shows anything), the quality in the file's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfstudio_mvc.capture.image_files import read_image
+from nerfstudio_mvc.capture.view_order import coding_order
+from nerfstudio_mvc.capture.views import Capture
+from nerfstudio_mvc.codecs.interface import SourceView
+from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
+from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
+from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, QUALITY_STEPS
+from nerfstudio_mvc.codecs.lmvic.group_strings import AV1
+from nerfstudio_mvc.codecs.lmvic.image_model import Reference
+from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
+from nerfstudio_mvc.codecs.lmvic.restoration_net import error_unit
+from nerfstudio_mvc.splatting.prior import DepthPrior
+from nerfstudio_mvc.weights.checkpoint import Checkpoint
+
+GROUP_VIEWS = 4  # coded from one another, at one quality
+
+
+class _Recorder(Av1Coder):
+    """Codes, and writes down what it saw and made of it."""
+
+    def __init__(self, folder: Path, label: str) -> None:
+        super().__init__()
+        self.folder, self.label, self.count = folder, label, 0
+
+    def encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> tuple[bytes, Tensor]:
+        string, shown = super().encode(x, reference, quality=quality)
+        blank = Reference(torch.zeros_like(x), torch.zeros_like(x[:, :1]))
+        reference = reference or blank
+        parts = [to_pixels(part) for part in (x, shown, reference.picture, reference.valid)]
+        name = f"{self.label}_{self.count:05d}_{round(quality * QUALITY_STEPS):03d}.npy"
+        np.save(self.folder / name, np.concatenate(parts, 2))
+        self.count += 1
+        return string, shown
+
+
+def store_coded_views(capture: Capture, prior: DepthPrior, folder: Path, checkpoint: Checkpoint, *, seed: int) -> None:
+    """Code a capture, group by group at random qualities, with the model of `checkpoint` to blend references."""
+    folder.mkdir(parents=True, exist_ok=True)
+    codec = LmvicCodec(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint)
+    codec.coders = {AV1: _Recorder(folder, "view")}
+    rng = np.random.default_rng(seed)
+    order = coding_order(capture.views)
+    for group_idx, start in enumerate(range(0, len(order), GROUP_VIEWS)):
+        sources = []
+        for view_idx in order[start : start + GROUP_VIEWS]:
+            view, depth_map = capture.views[view_idx], prior.maps[view_idx]
+            depth, valid = (None, None) if depth_map is None else (depth_map.depth, depth_map.valid)
+            # Positions in the group are what the codec counts by.
+            sources.append(
+                SourceView(replace(view, view_idx=len(sources)), read_image(view.image_path).pixels, depth, valid)
+            )
+        codec.encode_group(group_idx, sources, quality=_random_quality(rng))
+
+
+def store_coded_stills(
+    paths: Sequence[Path], folder: Path, *, seed: int, on_picture: Callable[[int], None] | None = None
+) -> None:
+    """Code photographs by themselves, each at a random quality."""
+    folder.mkdir(parents=True, exist_ok=True)
+    coder = _Recorder(folder, "still")
+    rng = np.random.default_rng(seed)
+    for done, path in enumerate(paths):
+        if on_picture is not None:
+            on_picture(done)
+        coder.encode(to_picture(read_image(path).pixels, "cpu"), None, quality=_random_quality(rng))
+
+
+class CodedPictures:
+    """Draws batches from the stored arrays."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """paths: of arrays, none of them smaller than the crops to be drawn."""
+        self.paths = list(paths)
+
+    def batch(self, count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Crops [B, 10, S, S], 0..1; the error unit of each [B]; the mean squared error of each one's picture [B]."""
+        crops, units, errors = [], [], []
+        for idx in rng.integers(len(self.paths), size=count):
+            stored = np.load(self.paths[idx], mmap_mode="r")
+            top, left = (int(rng.integers(size - crop_px + 1)) for size in stored.shape[:2])
+            crop = stored[top : top + crop_px, left : left + crop_px]
+            crop = crop[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
+            crop = crop.transpose(1, 0, 2) if rng.random() < 0.5 else crop
+            crops.append(torch.from_numpy(crop.copy()).permute(2, 0, 1).float() / 255)
+            units.append(error_unit(_quality_of(self.paths[idx])))
+            errors.append(self._error(stored))
+        return torch.stack(crops), torch.tensor(units), torch.tensor(errors)
+
+    @staticmethod
+    def _error(stored: np.ndarray) -> float:
+        """Of a whole picture, by every fourth row; 0..1."""
+        rows = stored[::4].astype(np.float32)
+        return float(np.square(rows[..., :3] - rows[..., 3:6]).mean()) / 255**2
+
+
+def _random_quality(rng: np.random.Generator) -> float:
+    return float(rng.integers(QUALITY_STEPS, QUALITIES * QUALITY_STEPS + 1)) / QUALITY_STEPS
+
+
+def _quality_of(path: Path) -> float:
+    return int(path.stem.rsplit("_", 1)[1]) / QUALITY_STEPS

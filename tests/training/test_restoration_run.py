@@ -1,0 +1,90 @@
+"""Training what restores AV1's pictures: it learns, goes on where it was, and its weights code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_captures import write_nerfstudio_capture
+
+from nerfstudio_mvc import compress_capture, decompress_archive
+from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationConfig, RestorationNet, error_unit
+from nerfstudio_mvc.errors import CaptureError, WeightsError
+from nerfstudio_mvc.training.coded_pictures import CodedPictures
+from nerfstudio_mvc.training.restoration_run import RestorationRecipe, RestorationTrainer, train_restoration
+from nerfstudio_mvc.training.run import TrainingData
+from nerfstudio_mvc.video.av1_sequence import has_encoder
+
+RECIPE = RestorationRecipe(minutes=1e-6, batch=2, crop_px=32, learning_rate=3e-3)
+needs_av1 = pytest.mark.skipif(not has_encoder(), reason="there is no ffmpeg that codes AV1")
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A picture that its reference is half of the way to, of quality 5."""
+    rng = np.random.default_rng(0)
+    decoded = rng.integers(60, 190, (48, 56, 3))
+    reference = decoded + rng.integers(-12, 13, decoded.shape)
+    photograph = (decoded + reference) // 2
+    layers = [photograph, decoded, reference, np.full((48, 56, 1), 255)]
+    path = tmp_path / "view_00000_080.npy"
+    np.save(path, np.concatenate(layers, 2).astype(np.uint8))
+    return path
+
+
+def trainer(stored: Path) -> RestorationTrainer:
+    torch.manual_seed(0)
+    net = RestorationNet(RestorationConfig(widths=(8, 8), blocks=(1, 1)))
+    made = RestorationTrainer(net, CodedPictures([stored]), RECIPE)
+    made.bfloat16 = False
+    return made
+
+
+def test_it_learns_what_a_reference_tells(stored):
+    training = trainer(stored)
+    training.set_part(0.2, 1000)
+    losses = [training.train_step()[0] for _ in range(150)]
+    assert losses[0] == pytest.approx(1, abs=0.15)
+    assert np.mean(losses[-10:]) < 0.6
+
+
+def test_crops_keep_their_layers_together(stored):
+    crops, units, errors = CodedPictures([stored]).batch(4, 32, np.random.default_rng(1))
+    assert crops.shape == (4, 10, 32, 32)
+    photograph, decoded, reference = crops[:, :3] * 255, crops[:, 3:6] * 255, crops[:, 6:9] * 255
+    assert torch.equal(photograph.round(), torch.floor((decoded.round() + reference.round()) / 2))
+    assert units.tolist() == pytest.approx([error_unit(5.0)] * 4)
+    assert errors.tolist() == pytest.approx([13.5 / 255**2] * 4, rel=0.2)
+
+
+def test_a_run_goes_on_where_it_was(stored, tmp_path):
+    first, second = trainer(stored), trainer(stored)
+    first.train_step()
+    first.save(tmp_path / "checkpoint.pt")
+    second.load(tmp_path / "checkpoint.pt")
+    assert np.array_equal(first.train_step(), second.train_step())
+    for own, other in ((first.model, second.model), (first.average, second.average)):
+        assert all(torch.equal(own.state_dict()[name], value) for name, value in other.state_dict().items())
+    first.save_weights(tmp_path / "weights.safetensors")
+    second.start_from(tmp_path / "weights.safetensors")
+    with pytest.raises(WeightsError):
+        second.start_from(stored)
+
+
+@needs_av1
+def test_from_photographs_to_weights_that_code(tmp_path):
+    capture = write_nerfstudio_capture(tmp_path / "capture", views=3, size=(96, 80))
+    still = write_nerfstudio_capture(tmp_path / "still", views=1, size=(70, 50)) / "images"
+    data = TrainingData((capture,), (still,), depth="sparse")
+    report = train_restoration(data, tmp_path / "run", RECIPE)
+    again = train_restoration(data, tmp_path / "run", RECIPE)
+    assert again.steps >= report.steps  # found its checkpoint
+    coded = sorted(path.name for path in (tmp_path / "run" / "coded").rglob("*.npy"))
+    assert len(coded) == 4
+    compress_capture(capture, tmp_path / "a.mvc", weights=again.weights, codec="lmvic", depth="none", quality=4)
+    restored = decompress_archive(tmp_path / "a.mvc", tmp_path / "out", weights=again.weights)
+    assert not restored.differing_views
+    with pytest.raises(CaptureError, match="--crop-px"):
+        train_restoration(data, tmp_path / "run", RestorationRecipe(minutes=1e-6, crop_px=256))
