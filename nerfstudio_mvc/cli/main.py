@@ -43,6 +43,9 @@ def run_command(command_type: type[AnyCommand], prog: str, argv: Sequence[str] |
         prog: name of the command.
         argv: the words after the name; those of this process when None.
     """
+    # Threads that wait let others compute: two commands at once on two cores otherwise take three times as long as they
+    # need. Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # A name that the terminal's encoding lacks is shown escaped, not a reason to fail.
     sys.stdout.reconfigure(errors="backslashreplace")
     # Terminated like interrupted: partial files are removed on the way out.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -205,3 +207,20 @@ def test_coding_anew_starts_the_count_again(capsys) -> None:
     assert "quality 5:" in err
     assert "quality 4:" in err
     assert "\n0.5 bpp reached\n" in err
+
+
+def test_threads_that_wait_let_others_compute_unless_told_otherwise(monkeypatch):
+    @dataclass(frozen=True)
+    class Look:
+        """Look."""
+
+        def run(self) -> int:
+            seen.append(os.environ["OMP_WAIT_POLICY"])
+            return 0
+
+    seen: list[str] = []
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert run(Look) == 0
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert run(Look) == 0
+    assert seen == ["ACTIVE", "PASSIVE"]
