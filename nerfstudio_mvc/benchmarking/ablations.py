@@ -28,7 +28,7 @@ from nerfstudio_mvc.pipeline.compress import DEFAULT_GROUP_SIZE, DEFAULT_ORDER
 from nerfstudio_mvc.quality.bd_rate import bd_rate_percent
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.prior import estimate_depth
-from nerfstudio_mvc.weights.checkpoint import read
+from nerfstudio_mvc.weights.checkpoint import Checkpoint, read
 from nerfstudio_mvc.weights.store import find_weights
 
 SHIPPED = "as shipped"
@@ -68,6 +68,7 @@ def _variants() -> dict[str, Variant]:
         ("motion", "motion"),
         ("av1_pictures", "AV1 pictures"),
         ("network_pictures", "network pictures"),
+        ("restoration", "restoration"),
     ):
         found[f"{'no' if getattr(shipped, name) else 'with'} {meaning}"] = flipped(name)
     for order in ("distance", "overlap", "file", "random"):
@@ -136,7 +137,7 @@ def weights_fingerprint(settings: AblationSettings) -> str:
     Raises:
         WeightsError: as in `measure_ablations`.
     """
-    return _model(settings.weights)[2]
+    return _weights(settings.weights).fingerprint
 
 
 def rate_change_percent(points: Sequence[AblationPoint], variant: str) -> float | None:
@@ -156,8 +157,14 @@ def rate_change_percent(points: Sequence[AblationPoint], variant: str) -> float 
 def _measure(task: tuple[Path, str, float, AblationSettings]) -> AblationPoint:
     path, name, quality, settings = task
     variant = VARIANTS[name]
-    model, tables, fingerprint = _model(settings.weights)
-    codec = LmvicCodec(model, tables, fingerprint=fingerprint, switches=variant.switches)
+    weights = _weights(settings.weights)
+    codec = LmvicCodec(
+        weights.model,
+        weights.tables,
+        fingerprint=weights.fingerprint,
+        switches=variant.switches,
+        restoration=weights.restoration,
+    )
     sources = _sources(path, settings.views)
     group = [sources[position] for position in _positions(path, settings.views, variant.order)]
     encoded = codec.encode_group(0, group, quality=quality)
@@ -178,11 +185,11 @@ def _measure(task: tuple[Path, str, float, AblationSettings]) -> AblationPoint:
 
 
 @lru_cache(maxsize=1)
-def _model(weights: Path | None) -> tuple:
+def _weights(weights: Path | None) -> Checkpoint:
     checkpoint = read(find_weights("lmvic", weights=weights))
     if not isinstance(checkpoint.model, ImageModel):
         raise WeightsError("these switches are those of the small model: give weights of the small preset")
-    return checkpoint.model, checkpoint.tables, checkpoint.fingerprint
+    return checkpoint
 
 
 @lru_cache(maxsize=1)

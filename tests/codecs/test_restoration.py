@@ -1,5 +1,6 @@
 """What restores AV1's pictures: never worse than without, the same in bands, the same for encoder and decoder."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -133,7 +134,14 @@ def test_a_group_is_restored_with_the_quality_of_each_view(monkeypatch):
     strings = [{part.name: part.payload for part in view.substreams} for view in encoded.coded.views]
     assert all(LEVELS_FIELD.unpack_from(view["av1"])[0] & RESTORED for view in strings)
     assert any("quality" in view for view in strings)
-    decoded = restoring.decode_group(encoded.coded, [source.view for source in sources], quality=5.0)
+    cameras = [source.view for source in sources]
+    without = LmvicCodec(
+        tiny.model, tiny.tables, fingerprint="", switches=replace(tiny.switches, restoration=False), restoration=net()
+    )
+    plain = without.encode_group(0, sources, quality=5.0).coded.views[0].substreams
+    assert not any(LEVELS_FIELD.unpack_from(part.payload)[0] & RESTORED for part in plain if part.name == "av1")
+    # Switched off, it still decodes what was restored.
+    decoded = without.decode_group(encoded.coded, cameras, quality=5.0)
     for source in sources:
         view_idx = source.view.view_idx
         assert np.array_equal(decoded[view_idx], encoded.reconstructions[view_idx])

@@ -85,9 +85,10 @@ class LmvicCodec:
             keep_references=self.switches.keep_references,
         )
         self.av1 = Av1Coder(None if restoration is None else Restoration(restoration, device=self.device))
+        av1_encoder = self.av1 if self.switches.restoration else Av1Coder()
         # Without an encoder the network codes alone; what can be decoded does not depend on this.
         with_av1 = self.switches.av1_pictures and has_encoder()
-        self.coders: dict[str, PictureCoder] = {AV1: self.av1} if with_av1 else {}
+        self.coders: dict[str, PictureCoder] = {AV1: av1_encoder} if with_av1 else {}
         if self.switches.network_pictures or not with_av1:
             self.coders[IMAGE] = self.images
         self.trials: PictureCoder = Av1Trials() if with_av1 else self.images

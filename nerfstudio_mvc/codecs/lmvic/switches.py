@@ -30,6 +30,7 @@ class LmvicSwitches:
         motion: parts of a warped reference are moved to where they belong.
         av1_pictures: AV1 may code the pictures (`av1_pictures`).
         network_pictures: the network may; with both, each picture is coded by whichever is cheaper.
+        restoration: a network restores what AV1 codes (`restoration`).
     """
 
     predict: bool = True
@@ -47,3 +48,4 @@ class LmvicSwitches:
     motion: bool = True
     av1_pictures: bool = True
     network_pictures: bool = True
+    restoration: bool = True
