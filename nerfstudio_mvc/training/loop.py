@@ -21,6 +21,7 @@ from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
+from nerfstudio_mvc.training.float_weights import load_float_weights, save_float_weights
 from nerfstudio_mvc.training.muon import Muon, is_matrix
 from nerfstudio_mvc.training.objective import DecodedLook, Distortion, random_quality, rate_distortion
 from nerfstudio_mvc.training.precision import has_fast_bfloat16
@@ -130,22 +131,11 @@ class Trainer:
         Raises:
             WeightsError: the file is missing or holds no weights of this model.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file as load_safetensors
-
-        try:
-            state = load_safetensors(path)
-            self.model.load_state_dict({name: value.float() for name, value in state.items()})
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise WeightsError(f"cannot start training from {path}: {error}") from error
+        load_float_weights(self.model, path)
 
     def save_weights(self, path: Path) -> None:
-        """The weights alone in float16: a third of a checkpoint's size, and all that a later training needs."""
-        # Imported here: a burst machine has nothing but torch and NumPy.
-        from safetensors.torch import save_file as save_safetensors
-
-        state = {name: value.detach().cpu().half().contiguous() for name, value in self.model.state_dict().items()}
-        save_safetensors(state, path)
+        """The weights alone, for `start_from`."""
+        save_float_weights(self.model, path)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint beside its target, then rename."""

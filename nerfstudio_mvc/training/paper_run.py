@@ -13,15 +13,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file as load_safetensors
-from safetensors.torch import save_file as save_safetensors
 
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
-from nerfstudio_mvc.errors import CaptureError, WeightsError
+from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.splatting.prior import estimate_depth
+from nerfstudio_mvc.training.float_weights import load_float_weights, save_float_weights
 from nerfstudio_mvc.training.learning_curve import Progress
 from nerfstudio_mvc.training.objective import PEAK_SQUARED, random_quality
 from nerfstudio_mvc.training.paper_objective import Distortion, sequence_loss
@@ -114,10 +112,7 @@ class PaperTrainer:
         Raises:
             WeightsError: the file is missing or holds no weights of this model.
         """
-        try:
-            self.model.load_state_dict({name: value.float() for name, value in load_safetensors(path).items()})
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise WeightsError(f"cannot start training from {path}: {error}") from error
+        load_float_weights(self.model, path)
 
     def train_step(self) -> np.ndarray:
         """One step; loss, estimated bpp of first views and of those after them, MSE on 0..255. float64 [4]"""
@@ -204,8 +199,7 @@ def train_paper(
     weights = output_dir / WEIGHTS_NAME
     with team.one_after_another():
         if team.leads:
-            state = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
-            save_safetensors(state, output_dir / FLOAT_WEIGHTS_NAME)
+            save_float_weights(trainer.model, output_dir / FLOAT_WEIGHTS_NAME)
             weights.write_bytes(export_paper(model))
     return TrainReport(trainer.step, checkpoint, weights, weights.stat().st_size, last)
 

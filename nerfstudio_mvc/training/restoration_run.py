@@ -14,15 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file as load_safetensors
-from safetensors.torch import save_file as save_safetensors
 
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.splatting.prior import estimate_depth
 from nerfstudio_mvc.training.coded_pictures import CodedPictures, store_coded_stills, store_coded_views
+from nerfstudio_mvc.training.float_weights import load_float_weights, save_float_weights
 from nerfstudio_mvc.training.learning_curve import Progress
 from nerfstudio_mvc.training.pictures import nothing_to_train_on, photographs_below
 from nerfstudio_mvc.training.precision import has_fast_bfloat16
@@ -105,17 +103,12 @@ class RestorationTrainer:
         Raises:
             WeightsError: the file is missing or holds no weights of this network.
         """
-        try:
-            state = {name: value.float() for name, value in load_safetensors(path).items()}
-            self.model.load_state_dict(state)
-            self.average.load_state_dict(state)
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise WeightsError(f"cannot start training from {path}: {error}") from error
+        for model in (self.model, self.average):
+            load_float_weights(model, path)
 
     def save_weights(self, path: Path) -> None:
-        """The average alone, in float16."""
-        state = {name: value.cpu().half().contiguous() for name, value in self.average.state_dict().items()}
-        save_safetensors(state, path)
+        """The average alone, for `start_from`."""
+        save_float_weights(self.average, path)
 
     def set_part(self, part: float, steps_done: int) -> None:
         """Take the learning rate for a `part`, 0..1, of the run, `steps_done` steps after it began."""

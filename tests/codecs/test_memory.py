@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from tiny_lmvic import plane_views
 
+from nerfstudio_mvc.codecs.lmvic.restoration import BAND_PIXELS
 from nerfstudio_mvc.weights.store import open_codec
 
 torch.set_num_threads(1)
@@ -33,6 +34,8 @@ with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
 before = peak()
 height, width = int(sys.argv[1]), int(sys.argv[2])
+# As large a part of this picture at once as of one of 12 megapixels.
+codec.av1.restoration.band_pixels = int(BAND_PIXELS * height * width / 12e6)
 small = plane_views(2, 72, 100)
 large = plane_views(2, height, width)
 views = []
