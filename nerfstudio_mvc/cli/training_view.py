@@ -70,5 +70,6 @@ class TrainingView:
 def numbers_of(line: learning_curve.Progress) -> str:
     """``"loss 1.7076, estimated bpp 0.980 alone, 0.649 predicted, 34.12 dB"``"""
     quality = "" if math.isnan(line.psnr_db) else f", {line.psnr_db:.2f} dB"
-    rates = f"{line.bpp_single:.3f} alone, {line.bpp_predicted:.3f} predicted"
-    return f"loss {line.loss:.4f}, estimated bpp {rates}{quality}"
+    rates = f", estimated bpp {line.bpp_single:.3f} alone, {line.bpp_predicted:.3f} predicted"
+    # What restores pictures has no rate.
+    return f"loss {line.loss:.4f}{'' if math.isnan(line.bpp_single) else rates}{quality}"

@@ -24,7 +24,7 @@ class Progress:
         step: of the model, all runs together.
         elapsed_s: seconds of this run.
         loss: what the optimiser sees.
-        bpp_single, bpp_predicted: estimated, of views coded alone and of predicted ones.
+        bpp_single, bpp_predicted: estimated, of views coded alone and of predicted ones; NaN where nothing is coded.
         mse: of the pictures, both kinds, on 0..255; NaN where it was not kept.
         learning_rate: peak over the parameters' groups; NaN where it was not kept.
     """

@@ -122,7 +122,7 @@ class RestorationTrainer:
         return self.optimizer.param_groups[0]["lr"]
 
     def train_step(self) -> np.ndarray:
-        """One step; loss: the share of the error that is left; 0, 0; MSE of the restored pictures. float64 [4]"""
+        """One step; loss: the share of the error that is left; no rates; MSE of the restored pictures. float64 [4]"""
         # Seeding per step makes a resumed run draw what an uninterrupted one would have drawn.
         rng = self.team.generator(self.recipe.seed, self.step)
         drawn = self.pictures.batch(self.recipe.batch, self.recipe.crop_px, rng)
@@ -143,7 +143,7 @@ class RestorationTrainer:
         share = 1 / min(AVERAGE_STEPS, self.step / 20 + 1)
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), share)
-        return np.array([loss.item(), 0, 0, left.mean().item() * 255**2])
+        return np.array([loss.item(), np.nan, np.nan, left.mean().item() * 255**2])
 
 
 def train_restoration(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_unknown_values_stay_unknown(tmp_path: Path) -> None:
     assert math.isnan(line.mse)
     assert math.isnan(line.psnr_db)
     assert numbers_of(line) == "loss 2.0000, estimated bpp 1.000 alone, 0.500 predicted"
+    assert numbers_of(replace(line, bpp_single=math.nan, bpp_predicted=math.nan, mse=1.0)) == "loss 2.0000, 48.13 dB"
 
 
 def test_text_logs_become_one_curve(tool, tmp_path: Path, monkeypatch, capsys) -> None:
