@@ -7,7 +7,7 @@ are coded as the encoder would code them, from one another; stills by themselves
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,16 +69,12 @@ def store_coded_views(capture: Capture, prior: DepthPrior, folder: Path, checkpo
         codec.encode_group(group_idx, sources, quality=_random_quality(rng))
 
 
-def store_coded_stills(
-    paths: Sequence[Path], folder: Path, *, seed: int, on_picture: Callable[[int], None] | None = None
-) -> None:
+def store_coded_stills(paths: Sequence[Path], folder: Path, *, seed: int) -> None:
     """Code photographs by themselves, each at a random quality."""
     folder.mkdir(parents=True, exist_ok=True)
     coder = _Recorder(folder, "still")
     rng = np.random.default_rng(seed)
-    for done, path in enumerate(paths):
-        if on_picture is not None:
-            on_picture(done)
+    for path in paths:
         coder.encode(to_picture(read_image(path).pixels, "cpu"), None, quality=_random_quality(rng))
 
 
@@ -88,6 +84,7 @@ class CodedPictures:
     def __init__(self, paths: Sequence[Path]) -> None:
         """paths: of arrays, none of them smaller than the crops to be drawn."""
         self.paths = list(paths)
+        self._errors = [_error(np.load(path, mmap_mode="r")) for path in self.paths]
 
     def batch(self, count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Crops [B, 10, S, S], 0..1; the error unit of each [B]; the mean squared error of each one's picture [B]."""
@@ -100,14 +97,14 @@ class CodedPictures:
             crop = crop.transpose(1, 0, 2) if rng.random() < 0.5 else crop
             crops.append(torch.from_numpy(crop.copy()).permute(2, 0, 1).float() / 255)
             units.append(error_unit(_quality_of(self.paths[idx])))
-            errors.append(self._error(stored))
+            errors.append(self._errors[idx])
         return torch.stack(crops), torch.tensor(units), torch.tensor(errors)
 
-    @staticmethod
-    def _error(stored: np.ndarray) -> float:
-        """Of a whole picture, by every fourth row; 0..1."""
-        rows = stored[::4].astype(np.float32)
-        return float(np.square(rows[..., :3] - rows[..., 3:6]).mean()) / 255**2
+
+def _error(stored: np.ndarray) -> float:
+    """Mean squared error of a whole decoded picture, by every fourth row; 0..1."""
+    rows = stored[::4].astype(np.float32)
+    return float(np.square(rows[..., :3] - rows[..., 3:6]).mean()) / 255**2
 
 
 def _random_quality(rng: np.random.Generator) -> float:

@@ -32,7 +32,7 @@ from nerfstudio_mvc.training.run import (
     run_with_curve,
 )
 from nerfstudio_mvc.training.team import Team, team_from_environment
-from nerfstudio_mvc.weights.checkpoint import pack, read
+from nerfstudio_mvc.weights.checkpoint import Checkpoint, pack, read
 from nerfstudio_mvc.weights.store import find_weights
 
 LEAST_ERROR = 0.3 / 255**2  # of a picture; finer ones do not count for more
@@ -174,7 +174,7 @@ def train_restoration(
     shipped = read(find_weights("lmvic"))
     team, device = team_from_environment(device)
     with team.one_after_another():
-        paths = _coded_paths(data, output_dir / "coded", recipe, on_step)
+        paths = _coded_paths(data, output_dir / "coded", recipe, shipped, on_step)
     torch.manual_seed(recipe.seed)
     trainer = RestorationTrainer(RestorationNet(), CodedPictures(paths), recipe, device=device, team=team)
     checkpoint, last = run_with_curve(
@@ -188,7 +188,11 @@ def train_restoration(
 
 
 def _coded_paths(
-    data: TrainingData, folder: Path, recipe: RestorationRecipe, on_step: Callable[[str, int, int], None]
+    data: TrainingData,
+    folder: Path,
+    recipe: RestorationRecipe,
+    shipped: Checkpoint,
+    on_step: Callable[[str, int, int], None],
 ) -> list[Path]:
     stages = len(data.captures) + len(data.stills)
     paths: list[Path] = []
@@ -200,7 +204,7 @@ def _coded_paths(
             if root in data.captures:
                 capture = load_capture(root)
                 prior = estimate_depth(capture, method=data.depth)
-                store_coded_views(capture, prior, target, read(find_weights("lmvic")), seed=recipe.seed)
+                store_coded_views(capture, prior, target, shipped, seed=recipe.seed)
             else:
                 store_coded_stills(photographs_below(root), target, seed=recipe.seed)
             finished.touch()
