@@ -27,9 +27,9 @@ def tiny_weights(**switches) -> bytes:
     return pack(model, model.tables)
 
 
-def tiny_codec(**switches) -> PaperCodec:
+def tiny_codec(*, device: str = "cpu", **switches) -> PaperCodec:
     checkpoint = unpack(tiny_weights(**switches), source="the tiny model")
-    return PaperCodec(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint)
+    return PaperCodec(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, device=device)
 
 
 def view_inputs(count=3):

@@ -167,6 +167,7 @@ class AlignmentBenchmark:
         methods: names from `METHODS`; `OURS` is always measured, as it makes the mask.
         depth: the prior that is chosen from and coded; with "sparse" no Gaussians are fitted.
         effort: of fitting Gaussians.
+        device: where they are fitted: "cpu", or "cuda" for gsplat where it works.
         view_limit: only so many views are predicted; None takes all.
 
     Raises:
@@ -180,6 +181,7 @@ class AlignmentBenchmark:
         methods: Sequence[str] = tuple(METHODS),
         depth: Literal["auto", "sparse"] = "auto",
         effort: Effort = "default",
+        device: str = "cpu",
         view_limit: int | None = None,
         on_event: OnEvent = ignore_event,
     ) -> None:
@@ -196,7 +198,8 @@ class AlignmentBenchmark:
         if view_limit is not None:
             self._order = self._order[: view_limit + 1]
         self._coded_prior = "sparse" if depth == "sparse" else "gaussians"
-        self._priors = {name: self._prior(name, effort) for name in ("sparse", "gaussians") if self._needs(name)}
+        self._fitting = {"effort": effort, "device": device}
+        self._priors = {name: self._prior(name) for name in ("sparse", "gaussians") if self._needs(name)}
         if not all(self._priors[self._coded_prior].maps[position] is not None for position in self._order):
             raise CaptureError(f"{self._name}: views without depth; give a capture whose sparse points all views see")
 
@@ -233,12 +236,12 @@ class AlignmentBenchmark:
     def _needs(self, prior: str) -> bool:
         return prior == self._coded_prior or prior in self._methods
 
-    def _prior(self, name: str, effort: Effort) -> _Prior:
+    def _prior(self, name: str) -> _Prior:
         started = time.monotonic()
         prior = estimate_depth(
             self._capture,
             method="sparse" if name == "sparse" else "auto",
-            effort=effort,
+            **self._fitting,
             on_progress=lambda stage, done, total: self._on_event(
                 StepProgress(f"{self._name}: {name} {stage}", done, total)
             ),

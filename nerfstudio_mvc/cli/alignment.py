@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from nerfstudio_mvc.cli.console import print_json, print_table
+from nerfstudio_mvc.cli.flags import DeviceChoice
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 MODULE = "python -m nerfstudio_mvc.cli.alignment"
@@ -32,6 +33,8 @@ class Alignment:
     """What our depth is made from: 3D Gaussians where they can be fitted, or the sparse points."""
     depth_effort: Literal["fast", "default", "high"] = "default"
     """How long fitting 3D Gaussians may take."""
+    device: DeviceChoice = "cpu"
+    """Where they are fitted: cuda is gsplat, where it works."""
     output_dir: Path | None = None
     """Also write alignment.csv, .md and .json there, anew after every capture."""
     json: bool = False
@@ -52,6 +55,7 @@ class Alignment:
         from nerfstudio_mvc.benchmarking.alignment_files import TABLE_HEADER, table_rows, title, write_alignment
         from nerfstudio_mvc.capture.open_capture import load_capture
         from nerfstudio_mvc.cli.progress_view import ProgressView
+        from nerfstudio_mvc.pipeline.device import resolve_device
 
         results = []
         for data in self.data:
@@ -60,6 +64,7 @@ class Alignment:
                     load_capture(data),
                     depth=self.depth,
                     effort=self.depth_effort,
+                    device=resolve_device(self.device),
                     view_limit=self.views,
                     on_event=view.on_event,
                 )

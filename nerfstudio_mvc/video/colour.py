@@ -1,82 +1,129 @@
-"""8-bit RGB photographs <-> YCbCr planes of 10 bits, the way back in integers, so that it is the same everywhere.
+"""8-bit RGB photographs <-> planes of 10 bits, the way back in integers, so that it is the same everywhere.
 
-BT.709 matrix, full range. White is `levels`, at most 1023: fewer levels under the same quantiser of the encoder are a
-coarser photograph, which is how qualities between the encoder's whole steps come about. Coding planes is `sequence`'s.
+Planes are those of axes at right angles (`colour_axes`); in older files Y, Cb, Cr of BT.709, full range. White is
+`levels`, at most 1023: fewer levels under the same quantiser of the encoder are a coarser photograph, which is how
+qualities between the encoder's whole steps come about. Coding planes is `sequence`'s.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 
+from nerfstudio_mvc.video.colour_axes import Turn, turned_axes
+
 MIN_LEVELS, MAX_LEVELS, MIDDLE = 256, 1023, 512
-LEVELS_FIELD = struct.Struct("<H")
 RED, BLUE = 2126, 722  # BT.709 luma weights in ten-thousandths; green is the rest
 GREEN = 10_000 - RED - BLUE
-SHIFT = 20  # 1023 * 255 / 256 levels * 1.86 * 2**20 stays below 2**31
+SHIFT = 20
+MARK = 1 << 15  # of the field of levels: for whoever writes the string
+_TURNED = 1 << 14  # of the field of levels: a turn follows, planes are not BT.709's
+_LEVELS_FIELD, _TURN_FIELD = struct.Struct("<H"), struct.Struct("<3b")
 
 
-def pack_levels(levels: int) -> bytes:
-    """As strings hold them."""
-    return LEVELS_FIELD.pack(levels)
+@dataclass(frozen=True)
+class PlaneFormat:
+    """What planes stand for: the value of white, and the turn of their axes; None: BT.709."""
+
+    levels: int
+    turn: Turn | None
 
 
-def unpack_levels(field: bytes) -> int | None:
-    """What `pack_levels` wrote; None where it is no number of levels."""
-    if len(field) != LEVELS_FIELD.size:
+def pack_format(planes: PlaneFormat, *, mark: bool = False) -> bytes:
+    """As strings hold it; `mark` is what `MARK` says."""
+    field = planes.levels | (MARK if mark else 0)
+    if planes.turn is None:
+        return _LEVELS_FIELD.pack(field)
+    return _LEVELS_FIELD.pack(field | _TURNED) + _TURN_FIELD.pack(*planes.turn)
+
+
+def read_format(string: bytes) -> tuple[PlaneFormat, bool, bytes] | None:
+    """What `pack_format` wrote, whether it is marked, and what follows; None where it is not that."""
+    if len(string) < _LEVELS_FIELD.size:
         return None
-    (levels,) = LEVELS_FIELD.unpack(field)
-    return levels if MIN_LEVELS <= levels <= MAX_LEVELS else None
+    (field,) = _LEVELS_FIELD.unpack_from(string)
+    rest, turn = string[_LEVELS_FIELD.size :], None
+    levels = field & ~(MARK | _TURNED)
+    if not MIN_LEVELS <= levels <= MAX_LEVELS:
+        return None
+    if field & _TURNED:
+        if len(rest) < _TURN_FIELD.size:
+            return None
+        turn, rest = _TURN_FIELD.unpack_from(rest), rest[_TURN_FIELD.size :]
+    return PlaneFormat(levels, turn), bool(field & MARK), rest
 
 
-def planes_from_rgb(pixels: np.ndarray, *, levels: int) -> np.ndarray:
-    """Planes Y, Cb, Cr of a photograph.
+def planes_from_rgb(pixels: np.ndarray, planes: PlaneFormat) -> np.ndarray:
+    """Planes of a photograph.
 
     Args:
         pixels: uint8 [H, W, 3], or float32, 0 to 255.
-        levels: value of white in Y; 256 to 1023.
 
     Returns:
         uint16 [3, H, W]
     """
-    red, green, blue = (pixels[..., channel].astype(np.float32) * np.float32(levels / 255) for channel in range(3))
-    luma = (RED * red + GREEN * green + BLUE * blue) / np.float32(10_000)
-    planes = np.empty((3, *pixels.shape[:2]), np.uint16)
-    planes[0] = np.floor(luma + 0.5)
-    for plane, colour, weight in ((1, blue, BLUE), (2, red, RED)):
-        difference = (colour - luma) * np.float32(10_000 / (2 * (10_000 - weight)))
-        planes[plane] = np.clip(np.floor(difference + (MIDDLE + 0.5)), 0, MAX_LEVELS)
-    return planes
+    colours = [pixels[..., channel].astype(np.float32) for channel in range(3)]
+    found = np.empty((3, *pixels.shape[:2]), np.uint16)
+    for plane, factors in enumerate(_to_planes(planes)):
+        red, green, blue = (colour * np.float32(factor) for colour, factor in zip(colours, factors, strict=True))
+        middle = MIDDLE if plane else 0
+        found[plane] = np.clip(np.floor(red + green + blue + np.float32(middle + 0.5)), 0, MAX_LEVELS)
+    return found
 
 
-def rgb_from_planes(planes: np.ndarray, *, levels: int) -> np.ndarray:
+def rgb_from_planes(values: np.ndarray, planes: PlaneFormat) -> np.ndarray:
     """The photograph in planes: uint16 [3, H, W], 0 to 1023 -> uint8 [H, W, 3]."""
     half = 1 << (SHIFT - 1)
-    colours = ((colour + half) >> SHIFT for colour in _colours(planes, levels=levels))
+    colours = ((colour + half) >> SHIFT for colour in _colours(values, planes))
     return np.stack([np.clip(colour, 0, 255).astype(np.uint8) for colour in colours], axis=-1)
 
 
-def unrounded_from_planes(planes: np.ndarray, *, levels: int) -> np.ndarray:
+def unrounded_from_planes(values: np.ndarray, planes: PlaneFormat) -> np.ndarray:
     """The same before it is rounded to whole grey levels: float32 [H, W, 3], 0 to 255."""
-    colours = (colour.astype(np.float32) * np.float32(2.0**-SHIFT) for colour in _colours(planes, levels=levels))
+    colours = (colour.astype(np.float32) * np.float32(2.0**-SHIFT) for colour in _colours(values, planes))
     return np.stack([np.clip(colour, 0, 255) for colour in colours], axis=-1)
 
 
-def _colours(planes: np.ndarray, *, levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Red, green, blue of planes, in grey levels times 2**SHIFT. int32 [H, W] each"""
-    luma = planes[0].astype(np.int32)
-    blue_difference = planes[1].astype(np.int32) - MIDDLE
-    red_difference = planes[2].astype(np.int32) - MIDDLE
-    base = luma * _factor(10_000, 10_000, levels)
-    blue_weight, red_weight = 2 * (10_000 - BLUE), 2 * (10_000 - RED)
-    return (
-        base + red_difference * _factor(red_weight, 10_000, levels),
-        base
-        - blue_difference * _factor(blue_weight * BLUE, GREEN * 10_000, levels)
-        - red_difference * _factor(red_weight * RED, GREEN * 10_000, levels),
-        base + blue_difference * _factor(blue_weight, 10_000, levels),
+def _to_planes(planes: PlaneFormat) -> list[list[float]]:
+    """Factors [plane][colour]."""
+    if planes.turn is not None:
+        rows, divisor = turned_axes(planes.turn)
+        return [[planes.levels * value / (765 * divisor) for value in row] for row in rows]  # 765: three times 255
+    luma = [weight / 10_000 for weight in (RED, GREEN, BLUE)]
+    rows = [luma]
+    for channel, weight in ((2, BLUE), (0, RED)):
+        own = [float(colour == channel) for colour in range(3)]
+        rows.append([(one - part) * 10_000 / (2 * (10_000 - weight)) for one, part in zip(own, luma, strict=True)])
+    return [[value * planes.levels / 255 for value in row] for row in rows]
+
+
+def _colours(values: np.ndarray, planes: PlaneFormat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Red, green, blue of planes, in grey levels times 2**SHIFT. int64 [H, W] each"""
+    grey, *colours = values.astype(np.int64)
+    parts = (grey, *(plane - MIDDLE for plane in colours))
+    return tuple(
+        sum(part * factor for part, factor in zip(parts, factors, strict=True)) for factors in _to_colours(planes)
     )
+
+
+def _to_colours(planes: PlaneFormat) -> list[list[int]]:
+    """Factors [colour][plane] in units of 2**-SHIFT."""
+    if planes.turn is not None:
+        rows, divisor = turned_axes(planes.turn)
+        return [[_factor(row[colour], divisor, planes.levels) for row in rows] for colour in range(3)]
+    grey = _factor(10_000, 10_000, planes.levels)
+    blue_weight, red_weight = 2 * (10_000 - BLUE), 2 * (10_000 - RED)
+    return [
+        [grey, 0, _factor(red_weight, 10_000, planes.levels)],
+        [
+            grey,
+            -_factor(blue_weight * BLUE, GREEN * 10_000, planes.levels),
+            -_factor(red_weight * RED, GREEN * 10_000, planes.levels),
+        ],
+        [grey, _factor(blue_weight, 10_000, planes.levels), 0],
+    ]
 
 
 def _factor(numerator: int, denominator: int, levels: int) -> int:

@@ -73,7 +73,7 @@ def _open_codec_without_weights(name: str, *, weights: Path | None, fingerprint:
     if weights is not None:
         raise WeightsError(f"codec {name} has no weights: leave out --weights")
     codec = load_codec_class(name)()
-    if fingerprint not in (None, codec.fingerprint):
+    if fingerprint not in (None, *codec.readable):
         raise WeightsError(
             f"the archive was written with {name} profile {fingerprint}, this version knows {codec.fingerprint}: "
             "update nerfstudio_mvc"

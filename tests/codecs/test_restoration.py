@@ -9,7 +9,7 @@ import torch
 from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic import av1_pictures
-from nerfstudio_mvc.codecs.lmvic.av1_pictures import RESTORED, Av1Coder
+from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.luma import LUMA
@@ -17,7 +17,7 @@ from nerfstudio_mvc.codecs.lmvic.restoration import STRENGTH_STEPS, Restoration
 from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationConfig, RestorationNet, error_unit
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.video.av1_sequence import has_encoder
-from nerfstudio_mvc.video.colour import LEVELS_FIELD
+from nerfstudio_mvc.video.colour import read_format
 
 needs_av1 = pytest.mark.skipif(not has_encoder(), reason="there is no ffmpeg that codes AV1")
 FULL = (STRENGTH_STEPS, STRENGTH_STEPS)
@@ -101,7 +101,7 @@ def test_the_decoder_shows_what_the_encoder_saw(with_reference):
     plain, without = Av1Coder().encode(x, near, quality=4.0)
     string, shown = Av1Coder(Knowing(x)).encode(x, near, quality=4.0)
     assert len(string) == len(plain) + 2
-    assert LEVELS_FIELD.unpack_from(string)[0] & RESTORED
+    assert read_format(string)[1]
     assert float((shown - x).square().mean()) < 0.1 * float((without - x).square().mean())
     assert torch.equal(Av1Coder(Knowing(x)).decode(string, (40, 56), near, quality=4.0), shown)
     with pytest.raises(ArchiveError, match="does not hold"):
@@ -132,14 +132,14 @@ def test_a_group_is_restored_with_the_quality_of_each_view(monkeypatch):
     monkeypatch.setattr(av1_pictures, "_error", lambda x, picture: -float((x - picture).square().mean()))
     encoded = restoring.encode_group(0, sources, quality=5.0)
     strings = [{part.name: part.payload for part in view.substreams} for view in encoded.coded.views]
-    assert all(LEVELS_FIELD.unpack_from(view["av1"])[0] & RESTORED for view in strings)
+    assert all(read_format(view["av1"])[1] for view in strings)
     assert any("quality" in view for view in strings)
     cameras = [source.view for source in sources]
     without = LmvicCodec(
         tiny.model, tiny.tables, fingerprint="", switches=replace(tiny.switches, restoration=False), restoration=net()
     )
     plain = without.encode_group(0, sources, quality=5.0).coded.views[0].substreams
-    assert not any(LEVELS_FIELD.unpack_from(part.payload)[0] & RESTORED for part in plain if part.name == "av1")
+    assert not any(read_format(part.payload)[1] for part in plain if part.name == "av1")
     # Switched off, it still decodes what was restored.
     decoded = without.decode_group(encoded.coded, cameras, quality=5.0)
     for source in sources:

@@ -8,9 +8,11 @@ from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.video import av1_picture
 from nerfstudio_mvc.video.av1_picture import decode_picture, encode_picture
 from nerfstudio_mvc.video.av1_sequence import has_encoder
-from nerfstudio_mvc.video.colour import MAX_LEVELS, planes_from_rgb, rgb_from_planes
+from nerfstudio_mvc.video.colour import MAX_LEVELS, PlaneFormat, planes_from_rgb, rgb_from_planes
 
 pytestmark = pytest.mark.skipif(not has_encoder(), reason="there is no ffmpeg that codes AV1")
+
+PLANES = PlaneFormat(MAX_LEVELS, None)
 
 
 def photograph(height=90, width=150, *, shift=0) -> np.ndarray:
@@ -22,11 +24,11 @@ def photograph(height=90, width=150, *, shift=0) -> np.ndarray:
 
 
 def planes(**where) -> np.ndarray:
-    return planes_from_rgb(photograph(**where), levels=MAX_LEVELS)
+    return planes_from_rgb(photograph(**where), PLANES)
 
 
 def psnr(found: np.ndarray, pixels: np.ndarray) -> float:
-    return psnr_db(rgb_from_planes(found, levels=MAX_LEVELS), pixels)
+    return psnr_db(rgb_from_planes(found, PLANES), pixels)
 
 
 def test_a_picture_by_itself_comes_back():

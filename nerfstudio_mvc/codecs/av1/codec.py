@@ -17,11 +17,12 @@ from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 from nerfstudio_mvc.video.av1_rate import rate_of_crf
 from nerfstudio_mvc.video.av1_sequence import check_encoder, decode_sequence, encode_sequence
-from nerfstudio_mvc.video.colour import pack_levels, planes_from_rgb, rgb_from_planes, unpack_levels
+from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rgb, read_format, rgb_from_planes
+from nerfstudio_mvc.video.colour_axes import best_turn
 
 IMAGE, LEVELS = "image", "levels"
-PROFILE = "av1-444-10bit-1"
-"""Stands where other codecs name their weights: what a decoder of these strings must know."""
+PROFILE, OLDER_PROFILES = "av1-444-10bit-2", ("av1-444-10bit-1",)
+"""Stand where other codecs name their weights: what a decoder of the strings must know. At first: Y, Cb, Cr alone."""
 
 Size = tuple[int, int]
 
@@ -31,6 +32,7 @@ class Av1Codec:
 
     name = "av1"
     wants_depth = False
+    readable = (PROFILE, *OLDER_PROFILES)
 
     def __init__(self) -> None:
         self.fingerprint = PROFILE
@@ -56,10 +58,11 @@ class Av1Codec:
         by_idx = {source.view.view_idx: source for source in views}
         strings: dict[int, tuple[Substream, ...]] = {}
         for (width, height), members in _sequences([source.view for source in views]).items():
-            planes = (planes_from_rgb(by_idx[view.view_idx].pixels, levels=rate.levels) for view in members)
+            form = PlaneFormat(rate.levels, best_turn(by_idx[members[0].view_idx].pixels))
+            planes = (planes_from_rgb(by_idx[view.view_idx].pixels, form) for view in members)
             units = encode_sequence(planes, count=len(members), width=width, height=height, crf=rate.crf)
             for position, (view, unit) in enumerate(zip(members, units, strict=True)):
-                head = (Substream(LEVELS, pack_levels(rate.levels)),) if position == 0 else ()
+                head = (Substream(LEVELS, pack_format(form)),) if position == 0 else ()
                 strings[view.view_idx] = (*head, Substream(IMAGE, unit))
         coded = CodedGroup(
             group_idx, tuple(CodedView(source.view.view_idx, strings[source.view.view_idx]) for source in views)
@@ -96,12 +99,12 @@ class Av1Codec:
             needed = members[: last + 1]
             if not needed:
                 continue
-            levels = _levels(coded_views[needed[0].view_idx])
+            form = _plane_format(coded_views[needed[0].view_idx])
             units = [_string(coded_views[view.view_idx], IMAGE) for view in needed]
             planes = decode_sequence(units, width=width, height=height)
             for view, view_planes in zip(needed, planes, strict=True):
                 if wanted is None or view.view_idx in wanted:
-                    pixels[view.view_idx] = rgb_from_planes(view_planes, levels=levels)
+                    pixels[view.view_idx] = rgb_from_planes(view_planes, form)
                 if on_view is not None:
                     on_view(view.view_idx, coded_views[view.view_idx].payload_bytes)
         return pixels
@@ -122,13 +125,13 @@ def _string(view: CodedView, name: str) -> bytes:
     raise ArchiveError(f'view {view.view_idx} has no "{name}" string: the archive is damaged')
 
 
-def _levels(first: CodedView) -> int:
-    levels = unpack_levels(_string(first, LEVELS))
-    if levels is None:
+def _plane_format(first: CodedView) -> PlaneFormat:
+    found = read_format(_string(first, LEVELS))
+    if found is None or found[1] or found[2]:
         raise ArchiveError(
-            f'view {first.view_idx}: its "{LEVELS}" string is no number of levels: the archive is damaged'
+            f'view {first.view_idx}: its "{LEVELS}" string does not say what planes stand for: the archive is damaged'
         )
-    return levels
+    return found[0]
 
 
 def _check_pixels(source: SourceView) -> None:

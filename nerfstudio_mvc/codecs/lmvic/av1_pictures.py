@@ -2,7 +2,7 @@
 
 Given the same reference, AV1 took 17 to 47 % fewer bytes than the network that ships for eight views of three captures
 (docs/training-log.md, "AV1 on warped references"); on the sample the network is often ahead. What is put together here
-is the string: levels of white, how strongly the picture is restored, then `video.av1_picture`'s.
+is the string: what planes stand for, how strongly the picture is restored, then `video.av1_picture`'s.
 """
 
 from __future__ import annotations
@@ -20,20 +20,18 @@ from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.video.av1_picture import SMALLEST_SIDE, decode_picture, encode_picture, try_picture
 from nerfstudio_mvc.video.av1_rate import Rate, rate_of_crf
 from nerfstudio_mvc.video.colour import (
-    LEVELS_FIELD,
-    pack_levels,
+    PlaneFormat,
+    pack_format,
     planes_from_rgb,
+    read_format,
     rgb_from_planes,
-    unpack_levels,
     unrounded_from_planes,
 )
+from nerfstudio_mvc.video.colour_axes import STRAIGHT, best_turn
 
 QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 CRF_AT_QUALITY = (49.0, 44.3, 39.5, 34.6, 29.3, 23.6, 17.6, 12.7)
 """Where a bit more takes off as much error as the network's rd_lambda at that quality says it is worth."""
-
-RESTORED = 1 << 15
-"""Beside the levels of white: two strengths follow."""
 
 
 class Av1Coder:
@@ -53,22 +51,21 @@ class Av1Coder:
             NoFfmpegError: there is no ffmpeg that codes AV1.
             MvcError: it failed.
         """
-        rate = _rate(quality)
-        size = x.shape[-2:]
-        planes = planes_from_rgb(to_pixels(x), levels=rate.levels)
-        payload = encode_picture(planes, _planes(reference, size, levels=rate.levels), crf=rate.crf)
-        decoded = _decoded(payload, size, reference, levels=rate.levels)
-        plain = to_picture(rgb_from_planes(decoded, levels=rate.levels), x.device)
-        plain_string = pack_levels(rate.levels) + payload
+        rate, pixels, size = _rate(quality), to_pixels(x), x.shape[-2:]
+        form = PlaneFormat(rate.levels, best_turn(pixels))
+        payload = encode_picture(planes_from_rgb(pixels, form), _planes(reference, size, form), crf=rate.crf)
+        decoded = _decoded(payload, size, reference, form)
+        plain = to_picture(rgb_from_planes(decoded, form), x.device)
+        plain_string = pack_format(form) + payload
         if self.restoration is None:
             return plain_string, plain
-        picture = _unrounded(decoded, levels=rate.levels).to(x.device)
+        picture = _unrounded(decoded, form).to(x.device)
         correction = self.restoration.correction(picture, reference, quality=quality)
         strengths = self.restoration.strengths(x, picture, correction)
         restored = self.restoration.restored(picture, correction, strengths)
         if _error(x, restored) >= _error(x, plain):
             return plain_string, plain
-        return pack_levels(rate.levels | RESTORED) + bytes(strengths) + payload, restored
+        return pack_format(form, mark=True) + bytes(strengths) + payload, restored
 
     def decode(self, payload: bytes, size: Sequence[int], reference: Reference | None, *, quality: float) -> Tensor:
         """String -> picture [1, 3, *size], 0..1, on the CPU.
@@ -77,13 +74,13 @@ class Av1Coder:
             ArchiveError: the string does not hold a picture of that size.
             MvcError: see `av1_picture.decode_picture`.
         """
-        strengths, levels, payload = _read_head(payload)
-        decoded = _decoded(payload, size, reference, levels=levels)
+        form, strengths, payload = _read_head(payload)
+        decoded = _decoded(payload, size, reference, form)
         if strengths is None:
-            return to_picture(rgb_from_planes(decoded, levels=levels), "cpu")
+            return to_picture(rgb_from_planes(decoded, form), "cpu")
         if self.restoration is None:
             raise ArchiveError("an AV1 picture is to be restored by a network that its weights file does not hold")
-        picture = _unrounded(decoded, levels=levels)
+        picture = _unrounded(decoded, form)
         correction = self.restoration.correction(picture, reference, quality=quality)
         return self.restoration.restored(picture, correction, strengths)
 
@@ -94,32 +91,28 @@ class Av1Trials:
     def encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> tuple[bytes, Tensor]:
         """As of `Av1Coder`; the string is of about the right length."""
         rate = _rate(quality)
-        planes = planes_from_rgb(to_pixels(x), levels=rate.levels)
-        length, shown = try_picture(planes, _planes(reference, x.shape[-2:], levels=rate.levels), crf=rate.crf)
-        return bytes(length), to_picture(rgb_from_planes(shown, levels=rate.levels), x.device)
+        form = PlaneFormat(rate.levels, STRAIGHT)
+        planes = planes_from_rgb(to_pixels(x), form)
+        length, shown = try_picture(planes, _planes(reference, x.shape[-2:], form), crf=rate.crf)
+        return bytes(length), to_picture(rgb_from_planes(shown, form), x.device)
 
 
-def _read_head(string: bytes) -> tuple[tuple[int, int] | None, int, bytes]:
-    """Strengths of what restores the picture, if anything does; levels; what `encode_picture` wrote."""
-    field, rest = string[: LEVELS_FIELD.size], string[LEVELS_FIELD.size :]
-    strengths = None
-    if len(field) == LEVELS_FIELD.size and LEVELS_FIELD.unpack(field)[0] & RESTORED and len(rest) >= 2:
-        strengths, rest = (rest[0], rest[1]), rest[2:]
-        field = LEVELS_FIELD.pack(LEVELS_FIELD.unpack(field)[0] & ~RESTORED)
-    levels = unpack_levels(field)
-    if levels is None:
-        raise ArchiveError("an AV1 picture has an impossible number of levels: the archive is damaged")
-    return strengths, levels, rest
+def _read_head(string: bytes) -> tuple[PlaneFormat, tuple[int, int] | None, bytes]:
+    """What planes stand for; strengths of what restores the picture, if anything does; what `encode_picture` wrote."""
+    found = read_format(string)
+    if found is None or (found[1] and len(found[2]) < 2):
+        raise ArchiveError("an AV1 picture does not say what its planes stand for: the archive is damaged")
+    form, restored, rest = found
+    return (form, (rest[0], rest[1]), rest[2:]) if restored else (form, None, rest)
 
 
-def _decoded(payload: bytes, size: Sequence[int], reference: Reference | None, *, levels: int) -> np.ndarray:
+def _decoded(payload: bytes, size: Sequence[int], reference: Reference | None, form: PlaneFormat) -> np.ndarray:
     height, width = size
-    return decode_picture(payload, _planes(reference, size, levels=levels), width=width, height=height)
+    return decode_picture(payload, _planes(reference, size, form), width=width, height=height)
 
 
-def _unrounded(planes: np.ndarray, *, levels: int) -> Tensor:
-    pixels = unrounded_from_planes(planes, levels=levels)
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+def _unrounded(planes: np.ndarray, form: PlaneFormat) -> Tensor:
+    return torch.from_numpy(unrounded_from_planes(planes, form)).permute(2, 0, 1)[None] / 255
 
 
 def _error(x: Tensor, picture: Tensor) -> float:
@@ -131,9 +124,9 @@ def _rate(quality: float) -> Rate:
     return rate_of_crf(float(np.interp(quality, QUALITIES, CRF_AT_QUALITY)))
 
 
-def _planes(reference: Reference | None, size: Sequence[int], *, levels: int) -> np.ndarray | None:
+def _planes(reference: Reference | None, size: Sequence[int], form: PlaneFormat) -> np.ndarray | None:
     """What AV1 is to predict from, as planes at once and not rounded before; None for a picture by itself."""
     if reference is None or min(size) < SMALLEST_SIDE:
         return None
     picture = (reference.picture[0] * 255).permute(1, 2, 0).cpu().numpy()
-    return planes_from_rgb(picture, levels=levels)
+    return planes_from_rgb(picture, form)
