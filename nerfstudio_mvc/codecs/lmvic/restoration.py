@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.luma import LUMA
-from nerfstudio_mvc.codecs.lmvic.restoration_net import ALIGNMENT, REACH, RestorationNet, error_unit
+from nerfstudio_mvc.codecs.lmvic.restoration_net import ALIGNMENT, RestorationNet, error_unit
 
 STRENGTH_STEPS, MAX_STRENGTH = 64, 255
 BAND_PIXELS = 1 << 20
@@ -62,9 +62,9 @@ class Restoration:
             for part in (decoded, reference.picture, reference.valid)
         )
         unit = torch.tensor([error_unit(quality)], device=self.device)
-        found = torch.empty_like(picture)
+        found, reach = torch.empty_like(picture), self.net.config.reach
         for band in self._bands(*picture.shape[-2:]):
-            top, bottom = max(0, band.start - REACH), min(picture.shape[-2], band.stop + REACH)
+            top, bottom = max(0, band.start - reach), min(picture.shape[-2], band.stop + reach)
             seen = (part[..., top:bottom, :] for part in (picture, other, valid))
             found[..., band, :] = self.net(*seen, unit)[..., band.start - top : band.stop - top, :]
         return (found * unit)[..., :height, :width].to(decoded.device)

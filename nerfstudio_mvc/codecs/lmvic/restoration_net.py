@@ -2,7 +2,7 @@
 
     picture, reference, validity --2x2 pixels to channels--> U-Net at 1/2, 1/4, 1/8 --> correction
 
-28 kMAC/px. What it sees and says is in units of the error that is usual at the quality (`error_unit`): differences are
+38 kMAC/px. What it sees and says is in units of the error that is usual at the quality (`error_unit`): differences are
 then of about the same size at every quality, without which it learns nothing of small ones.
 """
 
@@ -21,7 +21,6 @@ QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 ERROR_AT_QUALITY = (9.23, 7.51, 6.08, 4.90, 3.88, 3.02, 2.32, 1.87)
 """Grey levels; part of the format, since the network was trained with them."""
 ALIGNMENT = 8  # of the pictures' sides
-REACH = 72  # pixels: how far away a pixel can matter, in whole steps of ALIGNMENT
 _CONTRAST = 8.0  # of the picture around grey
 _DIFFERENCE, _LIMIT = 0.25, 4.0  # of the reference, per error unit
 
@@ -31,7 +30,17 @@ class RestorationConfig:
     """Sizes: channels at 1/2, 1/4 and 1/8 of the picture, and residual blocks there on the way down."""
 
     widths: tuple[int, ...] = (32, 64, 96)
-    blocks: tuple[int, ...] = (1, 1, 2)
+    blocks: tuple[int, ...] = (2, 2, 2)
+
+    @property
+    def reach(self) -> int:
+        """How far away a pixel can matter, in whole steps of ALIGNMENT."""
+        scales = [2 << step for step in range(len(self.blocks))]
+        there = sum(2 * count * scale for count, scale in zip(self.blocks, scales, strict=True))
+        back = sum(2 * scale for scale in scales[:-1])
+        first_and_last = 2 * scales[0]
+        # Within a cell of ALIGNMENT every pixel matters to every other.
+        return -(-(there + back + first_and_last + ALIGNMENT) // ALIGNMENT) * ALIGNMENT
 
 
 def error_unit(quality: float) -> float:
