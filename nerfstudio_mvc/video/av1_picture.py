@@ -16,7 +16,8 @@ Colour is `colour`'s business, the program that codes `ffmpeg_pipe`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -52,7 +53,8 @@ _NOISE_VARIANCE = 16.0  # of planes: one grey level squared
 _KEY_SECONDS, _KEY_SECONDS_PER_MEGAPIXEL = 60.0, 600.0  # to wait for a key frame; two cores need 25 for a megapixel
 # Everything of the sequence header that an intra frame is read by must be as in the encoder's stream.
 _SUPERBLOCK = "sb-size=128"
-_LOSSLESS = ("-usage", "realtime", "-cpu-used", "8", "-crf", "0", "-aom-params", f"lossless=1:{_SUPERBLOCK}")
+_LOSSLESS = ("-cpu-used", "8", "-crf", "0", "-aom-params", f"lossless=1:{_SUPERBLOCK}")
+_FAST, _SLOW = ("-usage", "realtime"), ("-usage", "good")  # a second or ten for half a megapixel
 
 
 def encode_picture(planes: np.ndarray, reference: np.ndarray | None, *, crf: int) -> bytes:
@@ -89,21 +91,38 @@ def decode_picture(payload: bytes, reference: np.ndarray | None, *, width: int, 
     if reference is None:
         return next(decode_sequence([payload], width=width, height=height))
     check_encoder()
-    header = _sequence_header(payload)
-    anchored = _anchored(reference)
-    (own,) = _units([anchored], anchored.shape[1:], [*_PAIR, *_LOSSLESS, *threading()])
-    key = header + own[len(_sequence_header(own)) :]
-    try:
-        shown, planes = decode_sequence([key, payload[len(header) :]], width=width, height=height)
-    except ArchiveError:
-        shown = None
-    if shown is None or not np.array_equal(shown, anchored):
+    planes = _decoded_after(_anchored(reference), payload, usage=_usage())
+    if planes is None:
         # Either the string is damaged, or this ffmpeg codes key frames that its sequence header does not fit.
         raise ArchiveError(
             "an AV1 picture does not decode with the picture it refers to: the archive is damaged, or this ffmpeg's "
             f"{ENCODER} is too different from the one that wrote it ({INSTALL_HINT})"
         )
     return planes
+
+
+def _decoded_after(anchored: np.ndarray, payload: bytes, *, usage: Sequence[str]) -> np.ndarray | None:
+    """What an inter frame shows after a key frame of `anchored`; None where that key frame does not decode to it."""
+    height, width = anchored.shape[1:]
+    header = _sequence_header(payload)
+    (own,) = _units([anchored], (height, width), [*_PAIR, *usage, *_LOSSLESS, *threading()])
+    key = header + own[len(_sequence_header(own)) :]
+    try:
+        shown, planes = decode_sequence([key, payload[len(header) :]], width=width, height=height)
+    except ArchiveError:
+        return None
+    return planes if np.array_equal(shown, anchored) else None
+
+
+@cache
+def _usage() -> tuple[str, ...]:
+    """How this ffmpeg is to code key frames: fast, where those fit the sequence headers of its slow ones. Those of
+    ffmpeg 7.0 (libaom 3.9) do not: they leave out what says whether there are tools for screen content."""
+    # Sides are no multiples of 64: those may decode by chance.
+    anything = _anchored((np.arange(3 * 90 * 150) % 900).astype(np.uint16).reshape(3, 90, 150))
+    key, inter = _encoded(anything, anything, crf=30, speed=TRIAL_SPEED)
+    fits = _decoded_after(anything, _sequence_header(key) + inter, usage=_FAST) is not None
+    return _FAST if fits else _SLOW
 
 
 def _encoded(planes: np.ndarray, reference: np.ndarray | None, *, crf: int, speed: int) -> list[bytes]:

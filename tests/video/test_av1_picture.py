@@ -129,7 +129,27 @@ def test_damage_is_an_archive_error():
 def test_a_key_frame_that_does_not_fit_is_noticed(monkeypatch):
     reference = planes()
     payload = encode_picture(planes(shift=3), reference, crf=40)
-    lossy = ("-usage", "realtime", "-cpu-used", "8", "-crf", "40", "-aom-params", "sb-size=128")
+    lossy = ("-cpu-used", "8", "-crf", "40", "-aom-params", "sb-size=128")
     monkeypatch.setattr(av1_picture, "_LOSSLESS", lossy)
     with pytest.raises(ArchiveError, match="too different"):
         decode_picture(payload, reference, width=150, height=90)
+
+
+def test_an_encoder_whose_fast_key_frames_do_not_fit_codes_slow_ones(monkeypatch):
+    decoded_after = av1_picture._decoded_after
+
+    def fast_fails(anchored, payload, *, usage):
+        return decoded_after(anchored, payload, usage=usage) if usage == av1_picture._SLOW else None
+
+    monkeypatch.setattr(av1_picture, "_decoded_after", fast_fails)
+    av1_picture._usage.cache_clear()
+    try:
+        assert (
+            psnr(
+                decode_picture(encode_picture(planes(shift=3), planes(), crf=20), planes(), width=150, height=90),
+                photograph(shift=3),
+            )
+            > 35
+        )
+    finally:
+        av1_picture._usage.cache_clear()
