@@ -55,6 +55,7 @@ from nerfstudio_mvc.codecs.lmvic.view_qualities import view_qualities
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
+from nerfstudio_mvc.layers.full_precision import in_full_precision
 from nerfstudio_mvc.video.av1_sequence import has_encoder
 
 
@@ -96,6 +97,7 @@ class LmvicCodec:
 
     @torch.no_grad()
     @without_denormals
+    @in_full_precision
     def encode_group(
         self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
     ) -> EncodedGroup:
@@ -127,6 +129,7 @@ class LmvicCodec:
 
     @torch.no_grad()
     @without_denormals
+    @in_full_precision
     def decode_group(
         self,
         coded: CodedGroup,

@@ -32,6 +32,7 @@ from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
+from nerfstudio_mvc.layers.full_precision import in_full_precision
 
 _UNIT = struct.Struct("<f")
 
@@ -50,6 +51,7 @@ class PaperCodec:
 
     @torch.no_grad()
     @without_denormals
+    @in_full_precision
     def encode_group(
         self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
     ) -> EncodedGroup:
@@ -74,6 +76,7 @@ class PaperCodec:
 
     @torch.no_grad()
     @without_denormals
+    @in_full_precision
     def decode_group(
         self,
         coded: CodedGroup,
