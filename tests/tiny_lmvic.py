@@ -54,7 +54,7 @@ def tiny_codec(*, device: str = "cpu", **switches: bool) -> LmvicCodec:
         checkpoint.tables,
         fingerprint=checkpoint.fingerprint,
         device=device,
-        switches=LmvicSwitches(**{"decide_per_view": False, "av1_pictures": False, **switches}),
+        switches=LmvicSwitches(**{"decide_per_view": False, "av1_pictures": False, "sequences": False, **switches}),
     )
 
 

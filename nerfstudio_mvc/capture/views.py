@@ -5,6 +5,7 @@ Reading folders is the business of `colmap_source` and `nerfstudio_source`; this
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -68,3 +69,11 @@ class Capture:
         centers = np.stack([view.center for view in self.views])
         radius = 1.1 * float(np.linalg.norm(centers - centers.mean(0), axis=1).max())
         return radius if radius > 1e-9 else 1.0
+
+
+def by_size(views: Sequence[View]) -> dict[tuple[int, int], list[View]]:
+    """Views by (width, height), in their order: those of one size can be frames of one video."""
+    found: dict[tuple[int, int], list[View]] = {}
+    for view in views:
+        found.setdefault((view.width, view.height), []).append(view)
+    return found

@@ -36,12 +36,15 @@ def check_encoder() -> None:
         raise NoFfmpegError(f"codec av1 needs an ffmpeg with {ENCODER}, and finds none: {INSTALL_HINT}")
 
 
-def encode_sequence(pictures: Iterable[np.ndarray], *, count: int, width: int, height: int, crf: int) -> list[bytes]:
+def encode_sequence(
+    pictures: Iterable[np.ndarray], *, count: int, width: int, height: int, crf: int, speed: int = SPEED
+) -> list[bytes]:
     """Code `count` pictures of one size, each predicted from those before it.
 
     Args:
-        pictures: planes Y, Cb, Cr, 10 bit: uint16 [3, height, width]; taken one at a time.
+        pictures: planes of 10 bits: uint16 [3, height, width]; taken one at a time.
         crf: the encoder's quantiser, 0 (finest) to 63.
+        speed: libaom's cpu-used.
 
     Returns:
         One string per picture, in the same order.
@@ -51,7 +54,7 @@ def encode_sequence(pictures: Iterable[np.ndarray], *, count: int, width: int, h
         MvcError: it failed.
     """
     check_encoder()
-    options = ["-crf", str(crf), "-cpu-used", str(SPEED), "-g", "9999", *threading()]
+    options = ["-crf", str(crf), "-cpu-used", str(speed), "-g", "9999", *threading()]
     return encode_units(pictures, count=count, width=width, height=height, options=options)
 
 

@@ -62,7 +62,9 @@ def test_views_are_predicted_from_both_sides_or_from_those_before(codec, sources
     assert [view.view_idx for view in encoded.coded.views] == [0, 1, 2, 3]
     # 0, 2, then 1 between them, then 3.
     assert [set(found) for found in references(encoded)] == [set(), {0, 2}, {0}, {1, 2}]
-    chain = LmvicCodec(codec.model, codec.tables, fingerprint="", switches=LmvicSwitches(between=False))
+    chain = LmvicCodec(
+        codec.model, codec.tables, fingerprint="", switches=LmvicSwitches(between=False, sequences=False)
+    )
     assert references(chain.encode_group(0, sources, quality=5.0)) == [[], [0], [1, 0], [2, 1]]
 
 

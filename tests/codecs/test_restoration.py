@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_lmvic import plane_views, tiny_codec
 
-from nerfstudio_mvc.codecs.lmvic import av1_pictures
+from nerfstudio_mvc.codecs.lmvic import restored_planes
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
@@ -129,7 +129,7 @@ def test_a_group_is_restored_with_the_quality_of_each_view(monkeypatch):
     restoring = LmvicCodec(tiny.model, tiny.tables, fingerprint="", switches=tiny.switches, restoration=net())
     # An untrained network is taken all the same.
     monkeypatch.setattr(Restoration, "strengths", staticmethod(lambda x, decoded, correction: (2, 3)))
-    monkeypatch.setattr(av1_pictures, "_error", lambda x, picture: -float((x - picture).square().mean()))
+    monkeypatch.setattr(restored_planes, "_error", lambda x, picture: -float((x - picture).square().mean()))
     encoded = restoring.encode_group(0, sources, quality=5.0)
     strings = [{part.name: part.payload for part in view.substreams} for view in encoded.coded.views]
     assert all(read_format(view["av1"])[1] for view in strings)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.capture.views import View, by_size
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
@@ -23,8 +23,6 @@ from nerfstudio_mvc.video.colour_axes import best_turn
 IMAGE, LEVELS = "image", "levels"
 PROFILE, OLDER_PROFILES = "av1-444-10bit-2", ("av1-444-10bit-1",)
 """Stand where other codecs name their weights: what a decoder of the strings must know. At first: Y, Cb, Cr alone."""
-
-Size = tuple[int, int]
 
 
 class Av1Codec:
@@ -57,7 +55,7 @@ class Av1Codec:
         rate = rate_of_crf(crf)
         by_idx = {source.view.view_idx: source for source in views}
         strings: dict[int, tuple[Substream, ...]] = {}
-        for (width, height), members in _sequences([source.view for source in views]).items():
+        for (width, height), members in by_size([source.view for source in views]).items():
             form = PlaneFormat(rate.levels, best_turn(by_idx[members[0].view_idx].pixels))
             planes = (planes_from_rgb(by_idx[view.view_idx].pixels, form) for view in members)
             units = encode_sequence(planes, count=len(members), width=width, height=height, crf=rate.crf)
@@ -94,7 +92,7 @@ class Av1Codec:
     ) -> dict[int, np.ndarray]:
         coded_views = {view.view_idx: view for view in coded.views}
         pixels = {}
-        for (width, height), members in _sequences(views).items():
+        for (width, height), members in by_size(views).items():
             last = max((at for at, view in enumerate(members) if wanted is None or view.view_idx in wanted), default=-1)
             needed = members[: last + 1]
             if not needed:
@@ -108,14 +106,6 @@ class Av1Codec:
                 if on_view is not None:
                     on_view(view.view_idx, coded_views[view.view_idx].payload_bytes)
         return pixels
-
-
-def _sequences(views: Sequence[View]) -> dict[Size, list[View]]:
-    """Views by (width, height), in coding order."""
-    sequences: dict[Size, list[View]] = {}
-    for view in views:
-        sequences.setdefault((view.width, view.height), []).append(view)
-    return sequences
 
 
 def _string(view: CodedView, name: str) -> bytes:

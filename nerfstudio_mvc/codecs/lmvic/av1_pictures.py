@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
+from nerfstudio_mvc.codecs.lmvic.restored_planes import better_picture, shown_picture
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.video.av1_picture import SMALLEST_SIDE, decode_picture, encode_picture, try_picture
 from nerfstudio_mvc.video.av1_rate import Rate, rate_of_crf
@@ -25,7 +25,6 @@ from nerfstudio_mvc.video.colour import (
     planes_from_rgb,
     read_format,
     rgb_from_planes,
-    unrounded_from_planes,
 )
 from nerfstudio_mvc.video.colour_axes import STRAIGHT, best_turn
 
@@ -55,17 +54,8 @@ class Av1Coder:
         form = PlaneFormat(rate.levels, best_turn(pixels))
         payload = encode_picture(planes_from_rgb(pixels, form), _planes(reference, size, form), crf=rate.crf)
         decoded = _decoded(payload, size, reference, form)
-        plain = to_picture(rgb_from_planes(decoded, form), x.device)
-        plain_string = pack_format(form) + payload
-        if self.restoration is None:
-            return plain_string, plain
-        picture = _unrounded(decoded, form).to(x.device)
-        correction = self.restoration.correction(picture, reference, quality=quality)
-        strengths = self.restoration.strengths(x, picture, correction)
-        restored = self.restoration.restored(picture, correction, strengths)
-        if _error(x, restored) >= _error(x, plain):
-            return plain_string, plain
-        return pack_format(form, mark=True) + bytes(strengths) + payload, restored
+        strengths, picture = better_picture(self.restoration, decoded, form, x=x, reference=reference, quality=quality)
+        return pack_format(form, mark=strengths is not None) + bytes(strengths or ()) + payload, picture
 
     def decode(self, payload: bytes, size: Sequence[int], reference: Reference | None, *, quality: float) -> Tensor:
         """String -> picture [1, 3, *size], 0..1, on the CPU.
@@ -76,13 +66,7 @@ class Av1Coder:
         """
         form, strengths, payload = _read_head(payload)
         decoded = _decoded(payload, size, reference, form)
-        if strengths is None:
-            return to_picture(rgb_from_planes(decoded, form), "cpu")
-        if self.restoration is None:
-            raise ArchiveError("an AV1 picture is to be restored by a network that its weights file does not hold")
-        picture = _unrounded(decoded, form)
-        correction = self.restoration.correction(picture, reference, quality=quality)
-        return self.restoration.restored(picture, correction, strengths)
+        return shown_picture(self.restoration, decoded, form, strengths, reference, quality=quality)
 
 
 class Av1Trials:
@@ -109,15 +93,6 @@ def _read_head(string: bytes) -> tuple[PlaneFormat, tuple[int, int] | None, byte
 def _decoded(payload: bytes, size: Sequence[int], reference: Reference | None, form: PlaneFormat) -> np.ndarray:
     height, width = size
     return decode_picture(payload, _planes(reference, size, form), width=width, height=height)
-
-
-def _unrounded(planes: np.ndarray, form: PlaneFormat) -> Tensor:
-    return torch.from_numpy(unrounded_from_planes(planes, form)).permute(2, 0, 1)[None] / 255
-
-
-def _error(x: Tensor, picture: Tensor) -> float:
-    """Of the picture in whole grey levels."""
-    return float((x - to_picture(to_pixels(picture), x.device)).square().mean())
 
 
 def _rate(quality: float) -> Rate:

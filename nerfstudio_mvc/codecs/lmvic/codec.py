@@ -35,6 +35,7 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
     IMAGE,
     QUALITY,
     REFERENCES,
+    SEQUENCE,
     check_group_size,
     check_pixels,
     decoding_order,
@@ -49,6 +50,7 @@ from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
 from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
+from nerfstudio_mvc.codecs.lmvic.sequence_pictures import LARGE, SPEED, TRIAL_SPEED, SequenceCoder
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder
 from nerfstudio_mvc.codecs.lmvic.view_qualities import view_qualities
@@ -57,6 +59,9 @@ from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
 from nerfstudio_mvc.layers.full_precision import in_full_precision
 from nerfstudio_mvc.video.av1_sequence import has_encoder
+
+TRIAL_MARGIN = 1.15
+"""By how much more than the best a fast sequence may cost for a slow one to have a chance."""
 
 
 class LmvicCodec:
@@ -85,10 +90,13 @@ class LmvicCodec:
             split_blocks=self.switches.split_blocks,
             keep_references=self.switches.keep_references,
         )
-        self.av1 = Av1Coder(None if restoration is None else Restoration(restoration, device=self.device))
-        av1_encoder = self.av1 if self.switches.restoration else Av1Coder()
+        restoring = None if restoration is None else Restoration(restoration, device=self.device)
+        used = restoring if self.switches.restoration else None
+        self.av1, av1_encoder = Av1Coder(restoring), Av1Coder(used)
+        self.sequences = SequenceCoder(restoring)
         # Without an encoder the network codes alone; what can be decoded does not depend on this.
         with_av1 = self.switches.av1_pictures and has_encoder()
+        self.group_coder = SequenceCoder(used) if with_av1 and self.switches.sequences else None
         self.coders: dict[str, PictureCoder] = {AV1: av1_encoder} if with_av1 else {}
         if self.switches.network_pictures or not with_av1:
             self.coders[IMAGE] = self.images
@@ -123,9 +131,10 @@ class LmvicCodec:
             reconstructions[source.view.view_idx] = pixels
             if on_view is not None:
                 on_view(source.view.view_idx, coded[position].payload_bytes)
-        return EncodedGroup(
+        one_by_one = EncodedGroup(
             CodedGroup(group_idx, tuple(coded[position] for position in range(len(views)))), reconstructions
         )
+        return self._cheaper_sequence(one_by_one, views, quality=quality) or one_by_one
 
     @torch.no_grad()
     @without_denormals
@@ -141,6 +150,9 @@ class LmvicCodec:
     ) -> dict[int, np.ndarray]:
         """See `MultiViewCodec`; only the wanted views and those they refer to are decoded."""
         strings = [{substream.name: substream.payload for substream in view.substreams} for view in coded.views]
+        if any(SEQUENCE in own for own in strings):
+            units = {view.view_idx: own[SEQUENCE] for view, own in zip(views, strings, strict=True) if SEQUENCE in own}
+            return self.sequences.decode(units, views, quality=quality, wanted=wanted, on_view=on_view)
         coded_views = list(zip(views, strings, strict=True))
         decoded: dict[int, DecodedView] = {}
         pixels = {}
@@ -185,6 +197,29 @@ class LmvicCodec:
         pixels = to_pixels(picture)
         depth = None if way.depth is None else torch.from_numpy(way.depth.depth())
         return substreams, DecodedView(source.view, self._kept(pixels), depth), pixels
+
+    def _cheaper_sequence(
+        self, one_by_one: EncodedGroup, views: Sequence[SourceView], *, quality: float
+    ) -> EncodedGroup | None:
+        """The group as one sequence, where that is cheaper. A fast one tells whether it could be."""
+        if self.group_coder is None or len(views) < 2 or max(source.pixels[..., 0].size for source in views) >= LARGE:
+            return None
+        rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
+
+        def cost(payload_bytes: int, shown: Mapping[int, np.ndarray]) -> float:
+            pictures = (
+                (to_picture(view.pixels, "cpu"), to_picture(shown[view.view.view_idx], "cpu")) for view in views
+            )
+            return 8 * payload_bytes + sum(error_bits(x, picture, rd_lambda=rd_lambda) for x, picture in pictures)
+
+        least = cost(one_by_one.coded.payload_bytes, one_by_one.reconstructions)
+        for speed, margin in ((TRIAL_SPEED, TRIAL_MARGIN), (SPEED, 1.0)):
+            found = self.group_coder.encode(views, quality=quality, speed=speed)
+            shown = {view_idx: pixels for view_idx, (_, pixels) in found.items()}
+            if cost(sum(len(string) for string, _ in found.values()), shown) > least * margin:
+                return None
+        coded = (CodedView(view.view.view_idx, (Substream(SEQUENCE, found[view.view.view_idx][0]),)) for view in views)
+        return EncodedGroup(CodedGroup(one_by_one.coded.group_idx, tuple(coded)), shown)
 
     def _strings_of(self, way: Prediction) -> list[Substream]:
         """What says how a view is predicted."""

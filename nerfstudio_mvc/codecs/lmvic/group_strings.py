@@ -15,7 +15,7 @@ from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
-IMAGE, AV1, DEPTH, REFERENCES, QUALITY = "image", "av1", "depth", "references", "quality"
+IMAGE, AV1, SEQUENCE, DEPTH, REFERENCES, QUALITY = "image", "av1", "sequence", "depth", "references", "quality"
 MAX_GROUP_VIEWS = 256
 
 

@@ -31,6 +31,7 @@ class LmvicSwitches:
         av1_pictures: AV1 may code the pictures (`av1_pictures`).
         network_pictures: the network may; with both, each picture is coded by whichever is cheaper.
         restoration: a network restores what AV1 codes (`restoration`).
+        sequences: a group may be one AV1 sequence, where that is cheaper than its views (`sequence_pictures`).
     """
 
     predict: bool = True
@@ -49,3 +50,4 @@ class LmvicSwitches:
     av1_pictures: bool = True
     network_pictures: bool = True
     restoration: bool = True
+    sequences: bool = True

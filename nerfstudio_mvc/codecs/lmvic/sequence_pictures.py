@@ -1,0 +1,121 @@
+"""All views of a group as one AV1 sequence, restored by the network: where frames follow each other as in a video.
+
+A video encoder codes frames out of order, in layers, and refers to seven of them at once, each block as it likes. Where
+neighbours show nearly the same, that is worth more than geometry (docs/ablations.md). It needs neither depth nor
+cameras. A string is what the planes stand for, in the first view of its size, two strengths of restoration, and what
+`video.av1_sequence` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from nerfstudio_mvc.capture.views import View, by_size
+from nerfstudio_mvc.codecs.interface import SourceView, ViewDone
+from nerfstudio_mvc.codecs.lmvic.group_strings import SEQUENCE
+from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
+from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
+from nerfstudio_mvc.codecs.lmvic.restored_planes import Strengths, better_picture, shown_picture
+from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.video.av1_rate import rate_of_crf
+from nerfstudio_mvc.video.av1_sequence import decode_sequence, encode_sequence
+from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rgb, read_format
+from nerfstudio_mvc.video.colour_axes import best_turn
+
+SPEED, TRIAL_SPEED = 3, 8
+LARGE = 2_000_000
+"""Pixels of a view from which on no sequence is tried: the encoder holds dozens of them."""
+QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+CRF_AT_QUALITY = (46.8, 42.0, 37.1, 32.0, 26.7, 21.1, 15.2, 10.4)
+"""Where a sequence has about the PSNR of a group whose views are coded one by one."""
+_PLAIN = (0, 0)
+
+Coded = dict[int, tuple[bytes, np.ndarray]]
+"""By view_idx: its string, and the pixels the decoder will show, uint8 [H, W, 3]."""
+
+
+class SequenceCoder:
+    """Codes groups; holds no state between calls.
+
+    Args:
+        restoration: what it does with pictures is said in the strings; None: nothing is.
+    """
+
+    def __init__(self, restoration: Restoration | None = None) -> None:
+        self.restoration = restoration
+
+    def encode(self, sources: Sequence[SourceView], *, quality: float, speed: int = SPEED) -> Coded:
+        """Views in coding order.
+
+        Raises:
+            NoFfmpegError: there is no ffmpeg that codes AV1.
+            MvcError: it failed.
+        """
+        rate = rate_of_crf(float(np.interp(quality, QUALITIES, CRF_AT_QUALITY)))
+        pixels = {source.view.view_idx: source.pixels for source in sources}
+        coded: Coded = {}
+        for (width, height), members in by_size([source.view for source in sources]).items():
+            form = PlaneFormat(rate.levels, best_turn(pixels[members[0].view_idx]))
+            planes = (planes_from_rgb(pixels[view.view_idx], form) for view in members)
+            size = {"width": width, "height": height}
+            units = encode_sequence(planes, count=len(members), crf=rate.crf, speed=speed, **size)
+            head = pack_format(form)
+            for view, unit, decoded in zip(members, units, decode_sequence(units, **size), strict=True):
+                strengths, picture = better_picture(
+                    self.restoration,
+                    decoded,
+                    form,
+                    x=to_picture(pixels[view.view_idx], "cpu"),
+                    reference=None,
+                    quality=quality,
+                )
+                coded[view.view_idx] = (head + bytes(strengths or _PLAIN) + unit, to_pixels(picture))
+                head = b""
+        return coded
+
+    def decode(
+        self,
+        strings: Mapping[int, bytes],
+        views: Sequence[View],
+        *,
+        quality: float,
+        wanted: Collection[int] | None,
+        on_view: ViewDone | None = None,
+    ) -> dict[int, np.ndarray]:
+        """Pixels of the wanted views, by view_idx; `strings` likewise, `views` in coding order.
+
+        Raises:
+            ArchiveError: a string is missing or does not hold a picture of that size.
+        """
+        pixels = {}
+        for (width, height), members in by_size(views).items():
+            last = max((at for at, view in enumerate(members) if wanted is None or view.view_idx in wanted), default=-1)
+            form, parts = _read(members[: last + 1], strings)
+            planes = decode_sequence([unit for _, unit in parts], width=width, height=height)
+            for view, (strengths, _), decoded in zip(members, parts, planes, strict=False):
+                if wanted is None or view.view_idx in wanted:
+                    picture = shown_picture(self.restoration, decoded, form, strengths, None, quality=quality)
+                    pixels[view.view_idx] = to_pixels(picture)
+                if on_view is not None:
+                    on_view(view.view_idx, len(strings[view.view_idx]))
+        return pixels
+
+
+def _read(
+    members: Sequence[View], strings: Mapping[int, bytes]
+) -> tuple[PlaneFormat | None, list[tuple[Strengths | None, bytes]]]:
+    """What the planes of a sequence stand for; strengths and unit of each view."""
+    form, parts = None, []
+    for view in members:
+        rest = strings.get(view.view_idx)
+        if rest is not None and form is None:
+            found = read_format(rest)
+            form, marked, rest = found or (None, True, None)
+            rest = None if marked else rest
+        if rest is None or len(rest) < len(_PLAIN):
+            raise ArchiveError(f'view {view.view_idx} has no "{SEQUENCE}" string, or a damaged one')
+        strengths = (rest[0], rest[1])
+        parts.append((None if strengths == _PLAIN else strengths, rest[2:]))
+    return form, parts
