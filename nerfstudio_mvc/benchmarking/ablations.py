@@ -69,6 +69,7 @@ def _variants() -> dict[str, Variant]:
         ("av1_pictures", "AV1 pictures"),
         ("network_pictures", "network pictures"),
         ("restoration", "restoration"),
+        ("sequences", "sequences"),
     ):
         found[f"{'no' if getattr(shipped, name) else 'with'} {meaning}"] = flipped(name)
     for order in ("distance", "overlap", "file", "random"):
