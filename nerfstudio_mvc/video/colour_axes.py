@@ -11,6 +11,7 @@ A turn is told as a quaternion of whole numbers, (WHOLE, i, j, k), so that every
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -31,8 +32,9 @@ def turned_axes(turn: Turn) -> tuple[list[list[int]], int]:
     return rows, divisor * AXES_STEPS
 
 
-def best_turn(pixels: np.ndarray) -> Turn:
-    """The turn after which the planes of a photograph, uint8 [H, W, 3], have the least in common."""
+def best_turn(pixels: np.ndarray, others: Iterable[np.ndarray] = ()) -> Turn:
+    """The turn after which the planes of a photograph, uint8 [H, W, 3], have the least in common, if the planes hold
+    its colours and those of `others`."""
     values = pixels.astype(np.float32)
     covariance = np.zeros((3, 3))
     for difference in (values[1:] - values[:-1], values[:, 1:] - values[:, :-1]):
@@ -42,12 +44,13 @@ def best_turn(pixels: np.ndarray) -> Turn:
         return STRAIGHT
     _, vectors = np.linalg.eigh(covariance)
     turn = _quaternion(_nearest_rotation(vectors.T[::-1]))
-    return turn if _fits(values.reshape(-1, 3), turn) else STRAIGHT
+    return turn if all(_fits(picture, turn) for picture in (pixels, *others)) else STRAIGHT
 
 
-def _fits(colours: np.ndarray, turn: Turn) -> bool:
-    """Whether planes of so many bits as the colours hold them all; those of `STRAIGHT` always do. float32 [N, 3]"""
+def _fits(pixels: np.ndarray, turn: Turn) -> bool:
+    """Whether planes hold all colours of a photograph; those of `STRAIGHT` always do."""
     rows, divisor = turned_axes(turn)
+    colours = pixels.reshape(-1, 3).astype(np.float32)
     grey, *others = (colours @ (np.array(rows) / (3 * divisor)).astype(np.float32).T).T
     return grey.min() >= 0 and all(np.abs(other).max() <= _HALF for other in others)
 

@@ -111,5 +111,9 @@ def test_the_turn_finds_the_axes_of_a_picture():
 def test_no_turn_where_there_is_nothing_to_find_or_planes_would_not_hold_it():
     assert best_turn(np.full((5, 7, 3), 9, np.uint8)) == STRAIGHT
     assert best_turn(np.zeros((1, 1, 3), np.uint8)) == STRAIGHT
+    mild = coloured(floats((40, 9, -14)) / np.sqrt(3), (30.0, 8.0, 3.0))
+    corners = np.array(np.meshgrid(*3 * [[0, 255]])).T.reshape(2, 4, 3).astype(np.uint8)
+    assert best_turn(mild, [mild]) == best_turn(mild) != STRAIGHT
+    assert best_turn(mild, [mild, corners]) == STRAIGHT
     against = np.linalg.qr(np.array([[1.0, -0.6, 0.1], [0.3, 1.0, 0.2], [0.0, 0.0, 1.0]]).T)[0].T
     assert best_turn(coloured(against, (40.0, 5.0, 3.0))) == STRAIGHT

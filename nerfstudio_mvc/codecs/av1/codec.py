@@ -56,8 +56,9 @@ class Av1Codec:
         by_idx = {source.view.view_idx: source for source in views}
         strings: dict[int, tuple[Substream, ...]] = {}
         for (width, height), members in by_size([source.view for source in views]).items():
-            form = PlaneFormat(rate.levels, best_turn(by_idx[members[0].view_idx].pixels))
-            planes = (planes_from_rgb(by_idx[view.view_idx].pixels, form) for view in members)
+            pictures = [by_idx[view.view_idx].pixels for view in members]
+            form = PlaneFormat(rate.levels, best_turn(pictures[0], pictures[1:]))
+            planes = (planes_from_rgb(picture, form) for picture in pictures)
             units = encode_sequence(planes, count=len(members), width=width, height=height, crf=rate.crf)
             for position, (view, unit) in enumerate(zip(members, units, strict=True)):
                 head = (Substream(LEVELS, pack_format(form)),) if position == 0 else ()

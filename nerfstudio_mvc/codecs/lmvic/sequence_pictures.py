@@ -57,8 +57,9 @@ class SequenceCoder:
         pixels = {source.view.view_idx: source.pixels for source in sources}
         coded: Coded = {}
         for (width, height), members in by_size([source.view for source in sources]).items():
-            form = PlaneFormat(rate.levels, best_turn(pixels[members[0].view_idx]))
-            planes = (planes_from_rgb(pixels[view.view_idx], form) for view in members)
+            pictures = [pixels[view.view_idx] for view in members]
+            form = PlaneFormat(rate.levels, best_turn(pictures[0], pictures[1:]))
+            planes = (planes_from_rgb(picture, form) for picture in pictures)
             size = {"width": width, "height": height}
             units = encode_sequence(planes, count=len(members), crf=rate.crf, speed=speed, **size)
             head = pack_format(form)
