@@ -26,9 +26,11 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import AV1
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.restoration_net import error_unit
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.splatting.prior import DepthPrior
 from nerfstudio_mvc.weights.checkpoint import Checkpoint
 
+CHANNELS = 10
 GROUP_VIEWS = 4  # coded from one another, at one quality
 
 
@@ -53,7 +55,8 @@ class _Recorder(Av1Coder):
 def store_coded_views(capture: Capture, prior: DepthPrior, folder: Path, checkpoint: Checkpoint, *, seed: int) -> None:
     """Code a capture, group by group at random qualities, with the model of `checkpoint` to blend references."""
     folder.mkdir(parents=True, exist_ok=True)
-    codec = LmvicCodec(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint)
+    switches = LmvicSwitches(sequences=False)
+    codec = LmvicCodec(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, switches=switches)
     codec.coders = {AV1: _Recorder(folder, "view")}
     rng = np.random.default_rng(seed)
     order = coding_order(capture.views)
@@ -99,6 +102,48 @@ class CodedPictures:
             units.append(error_unit(_quality_of(self.paths[idx])))
             errors.append(self._errors[idx])
         return torch.stack(crops), torch.tensor(units), torch.tensor(errors)
+
+
+class PicturesOnDevice:
+    """The same from a GPU's memory, ten bytes a pixel: one gather a batch, where single crops would keep it waiting.
+
+    Every pixel is as likely as any other to be drawn, not every picture.
+    """
+
+    def __init__(self, paths: Sequence[Path], device: torch.device | str) -> None:
+        """paths: as of `CodedPictures`."""
+        arrays = [np.load(path) for path in paths]
+        self._pixels = torch.from_numpy(np.concatenate([array.reshape(-1, CHANNELS) for array in arrays])).to(device)
+        self._heights, self._widths = np.array([array.shape[:2] for array in arrays]).T
+        sizes = self._heights * self._widths
+        self._starts, self._shares = np.cumsum(sizes) - sizes, sizes / sizes.sum()
+        self._units = np.array([error_unit(_quality_of(path)) for path in paths])
+        self._errors = np.array([_error(array) for array in arrays])
+
+    def batch(self, count: int, crop_px: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """See `CodedPictures`; on the device."""
+        chosen = rng.choice(len(self._starts), size=count, p=self._shares)
+        top = rng.integers(self._heights[chosen] - crop_px + 1)
+        left = rng.integers(self._widths[chosen] - crop_px + 1)
+        flips = rng.random((3, count)) < 0.5
+        device = self._pixels.device
+        first, step, turned = (
+            torch.from_numpy(values).to(device)[:, None, None]
+            for values in (self._starts[chosen] + top * self._widths[chosen] + left, self._widths[chosen], flips[2])
+        )
+        rows, columns = (self._run(crop_px, flip) for flip in flips[:2])
+        rows, columns = rows[:, :, None], columns[:, None, :]
+        there = torch.where(turned, first + rows.mT * step + columns.mT, first + rows * step + columns)
+        crops = self._pixels[there.flatten()].view(count, crop_px, crop_px, CHANNELS).permute(0, 3, 1, 2).float() / 255
+        units, errors = (
+            torch.from_numpy(values[chosen]).to(device, torch.float32) for values in (self._units, self._errors)
+        )
+        return crops, units, errors
+
+    def _run(self, length: int, flipped: np.ndarray) -> Tensor:
+        """0 .. length - 1, or backwards, for each crop. [B, length]"""
+        forward = torch.arange(length, device=self._pixels.device)
+        return torch.where(torch.from_numpy(flipped).to(forward.device)[:, None], forward.flip(0), forward)
 
 
 def _error(stored: np.ndarray) -> float:

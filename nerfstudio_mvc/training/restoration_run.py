@@ -19,7 +19,12 @@ from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.splatting.prior import estimate_depth
-from nerfstudio_mvc.training.coded_pictures import CodedPictures, store_coded_stills, store_coded_views
+from nerfstudio_mvc.training.coded_pictures import (
+    CodedPictures,
+    PicturesOnDevice,
+    store_coded_stills,
+    store_coded_views,
+)
 from nerfstudio_mvc.training.float_weights import load_float_weights, save_float_weights
 from nerfstudio_mvc.training.learning_curve import Progress
 from nerfstudio_mvc.training.pictures import nothing_to_train_on, photographs_below
@@ -38,15 +43,17 @@ from nerfstudio_mvc.weights.store import find_weights
 LEAST_ERROR = 0.3 / 255**2  # of a picture; finer ones do not count for more
 AVERAGE_STEPS = 1000  # over which the weights that are used average those that are trained
 WARM_UP_STEPS = 200
+BATCH_ON = {"cpu": 8, "cuda": 64}
 
 
 @dataclass(frozen=True)
 class RestorationRecipe:
-    """How long and how fast: minutes of this run, peak learning rate (falls along a cosine), crops per step."""
+    """How long and how fast: minutes of this run, peak learning rate (falls along a cosine), crops per step (None: 8 on
+    a CPU, 64 on a GPU)."""
 
     minutes: float = 60.0
     learning_rate: float = 1e-3
-    batch: int = 8
+    batch: int | None = None
     crop_px: int = 160
     checkpoint_minutes: float = 5.0
     seed: int = 0
@@ -58,7 +65,7 @@ class RestorationTrainer:
     def __init__(
         self,
         model: RestorationNet,
-        pictures: CodedPictures,
+        pictures: CodedPictures | PicturesOnDevice,
         recipe: RestorationRecipe,
         *,
         device: str = "cpu",
@@ -72,6 +79,7 @@ class RestorationTrainer:
         self.pictures, self.recipe = pictures, recipe
         self.optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
         self.bfloat16 = has_fast_bfloat16(self.device)
+        self.batch = recipe.batch or BATCH_ON[self.device.type]
         self.step = 0
 
     def load(self, path: Path) -> None:
@@ -125,7 +133,7 @@ class RestorationTrainer:
         """One step; loss: the share of the error that is left; no rates; MSE of the restored pictures. float64 [4]"""
         # Seeding per step makes a resumed run draw what an uninterrupted one would have drawn.
         rng = self.team.generator(self.recipe.seed, self.step)
-        drawn = self.pictures.batch(self.recipe.batch, self.recipe.crop_px, rng)
+        drawn = self.pictures.batch(self.batch, self.recipe.crop_px, rng)
         crops, units, errors = (part.to(self.device) for part in drawn)
         x, decoded, reference, valid = crops.split((3, 3, 3, 1), 1)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
@@ -176,7 +184,8 @@ def train_restoration(
     with team.one_after_another():
         paths = _coded_paths(data, output_dir / "coded", recipe, shipped, on_step)
     torch.manual_seed(recipe.seed)
-    trainer = RestorationTrainer(RestorationNet(), CodedPictures(paths), recipe, device=device, team=team)
+    pictures = CodedPictures(paths) if torch.device(device).type == "cpu" else PicturesOnDevice(paths, device)
+    trainer = RestorationTrainer(RestorationNet(), pictures, recipe, device=device, team=team)
     checkpoint, last = run_with_curve(
         trainer, output_dir, start_from=start_from, on_progress=on_progress, on_tick=on_tick
     )

@@ -12,7 +12,7 @@ from small_captures import write_nerfstudio_capture
 from nerfstudio_mvc import compress_capture, decompress_archive
 from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationConfig, RestorationNet, error_unit
 from nerfstudio_mvc.errors import CaptureError, WeightsError
-from nerfstudio_mvc.training.coded_pictures import CodedPictures
+from nerfstudio_mvc.training.coded_pictures import CodedPictures, PicturesOnDevice
 from nerfstudio_mvc.training.restoration_run import RestorationRecipe, RestorationTrainer, train_restoration
 from nerfstudio_mvc.training.run import TrainingData
 from nerfstudio_mvc.video.av1_sequence import has_encoder
@@ -57,6 +57,39 @@ def test_crops_keep_their_layers_together(stored):
     assert torch.equal(photograph.round(), torch.floor((decoded.round() + reference.round()) / 2))
     assert units.tolist() == pytest.approx([error_unit(5.0)] * 4)
     assert errors.tolist() == pytest.approx([13.5 / 255**2] * 4, rel=0.2)
+
+
+def test_crops_from_memory_are_those_of_the_pictures(stored):
+    wide = np.random.default_rng(2).integers(0, 256, (40, 70, 10)).astype(np.uint8)
+    np.save(stored.with_name("still_00000_048.npy"), wide)
+    paths = [stored, stored.with_name("still_00000_048.npy")]
+    arrays = [np.load(path) for path in paths]
+    pictures = PicturesOnDevice(paths, "cpu")
+    crops, units, errors = pictures.batch(60, 32, np.random.default_rng(0))
+    assert crops.shape == (60, 10, 32, 32)
+    ways = set()
+    for crop, unit, error in zip((crops * 255).round().byte().permute(0, 2, 3, 1).numpy(), units, errors, strict=True):
+        which = int(unit > error_unit(4.0))
+        assert float(error) == pytest.approx(CodedPictures([paths[which]])._errors[0], rel=1e-5)
+        found = [
+            (which, *flips, turned)
+            for flips in ((1, 1), (1, -1), (-1, 1), (-1, -1))
+            for turned in (False, True)
+            if lies_in(arrays[which], straightened(crop, *flips, turned=turned))
+        ]
+        assert len(found) == 1
+        ways.update(found)
+    assert len(ways) == 16  # both pictures in all positions
+
+
+def straightened(crop: np.ndarray, down: int, across: int, *, turned: bool) -> np.ndarray:
+    return (crop.transpose(1, 0, 2) if turned else crop)[::down, ::across]
+
+
+def lies_in(array: np.ndarray, crop: np.ndarray) -> bool:
+    size = len(crop)
+    starts = np.argwhere((array[: len(array) - size + 1, : array.shape[1] - size + 1] == crop[0, 0]).all(-1))
+    return any(np.array_equal(array[top : top + size, left : left + size], crop) for top, left in starts)
 
 
 def test_a_run_goes_on_where_it_was(stored, tmp_path):
