@@ -24,7 +24,7 @@ from nerfstudio_mvc.video.av1_sequence import decode_sequence, encode_sequence
 from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rgb, read_format
 from nerfstudio_mvc.video.colour_axes import best_turn
 
-SPEED, TRIAL_SPEED = 3, 8
+SPEED, TRIAL_SPEED = 2, 8
 LARGE = 2_000_000
 """Pixels of a view from which on no sequence is tried: the encoder holds dozens of them."""
 QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
