@@ -93,9 +93,12 @@ class SequenceCoder:
         pixels = {}
         for (width, height), members in by_size(views).items():
             last = max((at for at, view in enumerate(members) if wanted is None or view.view_idx in wanted), default=-1)
-            form, parts = _read(members[: last + 1], strings)
+            needed = members[: last + 1]
+            if not needed:
+                continue
+            form, parts = _read(needed, strings)
             planes = decode_sequence([unit for _, unit in parts], width=width, height=height)
-            for view, (strengths, _), decoded in zip(members, parts, planes, strict=False):
+            for view, (strengths, _), decoded in zip(needed, parts, planes, strict=True):
                 if wanted is None or view.view_idx in wanted:
                     picture = shown_picture(self.restoration, decoded, form, strengths, None, quality=quality)
                     pixels[view.view_idx] = to_pixels(picture)
@@ -106,17 +109,21 @@ class SequenceCoder:
 
 def _read(
     members: Sequence[View], strings: Mapping[int, bytes]
-) -> tuple[PlaneFormat | None, list[tuple[Strengths | None, bytes]]]:
+) -> tuple[PlaneFormat, list[tuple[Strengths | None, bytes]]]:
     """What the planes of a sequence stand for; strengths and unit of each view."""
-    form, parts = None, []
+    head = read_format(strings.get(members[0].view_idx, b""))
+    if head is None or head[1]:
+        raise _damaged(members[0])
+    form, _, first = head
+    parts = []
     for view in members:
-        rest = strings.get(view.view_idx)
-        if rest is not None and form is None:
-            found = read_format(rest)
-            form, marked, rest = found or (None, True, None)
-            rest = None if marked else rest
-        if rest is None or len(rest) < len(_PLAIN):
-            raise ArchiveError(f'view {view.view_idx} has no "{SEQUENCE}" string, or a damaged one')
+        rest = first if view is members[0] else strings.get(view.view_idx, b"")
+        if len(rest) < len(_PLAIN):
+            raise _damaged(view)
         strengths = (rest[0], rest[1])
         parts.append((None if strengths == _PLAIN else strengths, rest[2:]))
     return form, parts
+
+
+def _damaged(view: View) -> ArchiveError:
+    return ArchiveError(f'view {view.view_idx} has no "{SEQUENCE}" string, or a damaged one')
