@@ -5,7 +5,7 @@ Reading folders is the business of `colmap_source` and `nerfstudio_source`; this
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -76,4 +76,15 @@ def by_size(views: Sequence[View]) -> dict[tuple[int, int], list[View]]:
     found: dict[tuple[int, int], list[View]] = {}
     for view in views:
         found.setdefault((view.width, view.height), []).append(view)
+    return found
+
+
+def needed_by_size(views: Sequence[View], wanted: Collection[int] | None) -> dict[tuple[int, int], list[View]]:
+    """Of each size, the views up to the last one whose view_idx is wanted, where one is (None: all): what has to be
+    decoded when views of one size are frames of one video."""
+    found = {}
+    for size, members in by_size(views).items():
+        last = max((at for at, view in enumerate(members) if wanted is None or view.view_idx in wanted), default=-1)
+        if last >= 0:
+            found[size] = members[: last + 1]
     return found

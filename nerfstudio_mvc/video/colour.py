@@ -18,7 +18,7 @@ MIN_LEVELS, MAX_LEVELS, MIDDLE = 256, 1023, 512
 RED, BLUE = 2126, 722  # BT.709 luma weights in ten-thousandths; green is the rest
 GREEN = 10_000 - RED - BLUE
 SHIFT = 20
-MARK = 1 << 15  # of the field of levels: for whoever writes the string
+_MARK = 1 << 15  # of the field of levels: for whoever writes the string
 _TURNED = 1 << 14  # of the field of levels: a turn follows, planes are not BT.709's
 _LEVELS_FIELD, _TURN_FIELD = struct.Struct("<H"), struct.Struct("<3b")
 
@@ -32,8 +32,8 @@ class PlaneFormat:
 
 
 def pack_format(planes: PlaneFormat, *, mark: bool = False) -> bytes:
-    """As strings hold it; `mark` is what `MARK` says."""
-    field = planes.levels | (MARK if mark else 0)
+    """As strings hold it; `mark` is for whoever writes the string."""
+    field = planes.levels | (_MARK if mark else 0)
     if planes.turn is None:
         return _LEVELS_FIELD.pack(field)
     return _LEVELS_FIELD.pack(field | _TURNED) + _TURN_FIELD.pack(*planes.turn)
@@ -45,14 +45,14 @@ def read_format(string: bytes) -> tuple[PlaneFormat, bool, bytes] | None:
         return None
     (field,) = _LEVELS_FIELD.unpack_from(string)
     rest, turn = string[_LEVELS_FIELD.size :], None
-    levels = field & ~(MARK | _TURNED)
+    levels = field & ~(_MARK | _TURNED)
     if not MIN_LEVELS <= levels <= MAX_LEVELS:
         return None
     if field & _TURNED:
         if len(rest) < _TURN_FIELD.size:
             return None
         turn, rest = _TURN_FIELD.unpack_from(rest), rest[_TURN_FIELD.size :]
-    return PlaneFormat(levels, turn), bool(field & MARK), rest
+    return PlaneFormat(levels, turn), bool(field & _MARK), rest
 
 
 def planes_from_rgb(pixels: np.ndarray, planes: PlaneFormat) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from nerfstudio_mvc.capture.views import View, by_size
+from nerfstudio_mvc.capture.views import View, by_size, needed_by_size
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
 from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
@@ -93,11 +93,7 @@ class Av1Codec:
     ) -> dict[int, np.ndarray]:
         coded_views = {view.view_idx: view for view in coded.views}
         pixels = {}
-        for (width, height), members in by_size(views).items():
-            last = max((at for at, view in enumerate(members) if wanted is None or view.view_idx in wanted), default=-1)
-            needed = members[: last + 1]
-            if not needed:
-                continue
+        for (width, height), needed in needed_by_size(views, wanted).items():
             form = _plane_format(coded_views[needed[0].view_idx])
             units = [_string(coded_views[view.view_idx], IMAGE) for view in needed]
             planes = decode_sequence(units, width=width, height=height)

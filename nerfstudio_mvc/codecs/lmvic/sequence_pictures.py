@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from nerfstudio_mvc.capture.views import View, by_size
+from nerfstudio_mvc.capture.views import View, by_size, needed_by_size
 from nerfstudio_mvc.codecs.interface import SourceView, ViewDone
 from nerfstudio_mvc.codecs.lmvic.group_strings import SEQUENCE
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
@@ -91,11 +91,7 @@ class SequenceCoder:
             ArchiveError: a string is missing or does not hold a picture of that size.
         """
         pixels = {}
-        for (width, height), members in by_size(views).items():
-            last = max((at for at, view in enumerate(members) if wanted is None or view.view_idx in wanted), default=-1)
-            needed = members[: last + 1]
-            if not needed:
-                continue
+        for (width, height), needed in needed_by_size(views, wanted).items():
             form, parts = _read(needed, strings)
             planes = decode_sequence([unit for _, unit in parts], width=width, height=height)
             for view, (strengths, _), decoded in zip(needed, parts, planes, strict=True):
