@@ -22,7 +22,7 @@ class RawCodec:
         self.depths: dict[int, tuple[int, ...]] = {}
         self._stop_after = stop_after
 
-    def encode_group(self, group_idx, views, *, quality, on_view=None):
+    def encode_group(self, group_idx, views, *, quality, on_view=None, on_step=None):
         if self._stop_after is not None and len(self.encoded_groups) >= self._stop_after:
             raise KeyboardInterrupt
         coded, reconstructions = [], {}

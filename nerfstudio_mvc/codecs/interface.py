@@ -45,6 +45,9 @@ class EncodedGroup:
 ViewDone = Callable[[int, int], None]
 """Called after each view with (view_idx, payload bytes of that view so far known)."""
 
+StepDone = Callable[[str, int, int], None]
+"""Called with (step, done, total), from any thread, while a codec works on views together."""
+
 
 class MultiViewCodec(Protocol):
     """Encode a group, decode a group."""
@@ -53,7 +56,13 @@ class MultiViewCodec(Protocol):
     fingerprint: str
 
     def encode_group(
-        self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
+        self,
+        group_idx: int,
+        views: Sequence[SourceView],
+        *,
+        quality: float,
+        on_view: ViewDone | None = None,
+        on_step: StepDone | None = None,
     ) -> EncodedGroup:
         """Code `views`, given in coding order, at `quality` 1 (smallest) to 8 (best)."""
         ...
@@ -73,6 +82,11 @@ class MultiViewCodec(Protocol):
             ArchiveError: a string does not decode to what its view needs.
         """
         ...
+
+
+def step_counter(on_step: StepDone | None, step: str, *, before: int, total: int) -> Callable[[int], None] | None:
+    """What takes counts of a part of a step: those on top of the `before` already done, of `total`."""
+    return None if on_step is None else lambda done: on_step(step, before + done, total)
 
 
 def wants_depth(codec: MultiViewCodec) -> bool:

@@ -24,7 +24,7 @@ from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.av1.codec import Av1Codec
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
-from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView, ViewDone, wants_depth
+from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView, StepDone, ViewDone, wants_depth
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import CaptureError, MvcError, OutputError
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -241,9 +241,15 @@ class _Recording:
         self.codec, self.journal = codec, journal
 
     def encode_group(
-        self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
+        self,
+        group_idx: int,
+        views: Sequence[SourceView],
+        *,
+        quality: float,
+        on_view: ViewDone | None = None,
+        on_step: StepDone | None = None,
     ) -> EncodedGroup:
-        encoded = self.codec.encode_group(group_idx, views, quality=quality, on_view=on_view)
+        encoded = self.codec.encode_group(group_idx, views, quality=quality, on_view=on_view, on_step=on_step)
         self.journal.note(group_idx, _psnr_of_views(views, encoded))
         return encoded
 
@@ -272,7 +278,13 @@ class _AtEqualPsnr(_Recording):
         self._last_crf: float | None = None
 
     def encode_group(
-        self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
+        self,
+        group_idx: int,
+        views: Sequence[SourceView],
+        *,
+        quality: float,
+        on_view: ViewDone | None = None,
+        on_step: StepDone | None = None,
     ) -> EncodedGroup:
         surplus = self.journal.surplus(self.target, but=group_idx)
         correction = min(max(-surplus / len(views), -MAX_CORRECTION_DB), MAX_CORRECTION_DB)
@@ -282,7 +294,7 @@ class _AtEqualPsnr(_Recording):
         trials: list[tuple[float, float]] = []
         best, best_psnr = None, []
         while crf is not None:
-            encoded = self.video.encode_with(group_idx, views, crf=crf)
+            encoded = self.video.encode_with(group_idx, views, crf=crf, on_step=on_step)
             psnr = _psnr_of_views(views, encoded)
             trials.append((crf, float(np.mean(psnr))))
             if best is None or abs(np.mean(psnr) - goal) < abs(np.mean(best_psnr) - goal):

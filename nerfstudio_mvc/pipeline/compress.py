@@ -464,6 +464,7 @@ def _code_group(job: _Job, group_idx: int, views: Sequence[View]) -> None:
         sources,
         quality=writer.quality,
         on_view=lambda view_idx, payload_bytes: run.report(_view_done(by_idx[view_idx], payload_bytes)),
+        on_step=run.step,
     )
     checks = {view_idx: pixel_check(pixels) for view_idx, pixels in encoded.reconstructions.items()}
     writer.add_group(encoded.coded, pixel_checks=checks)

@@ -26,7 +26,6 @@ from nerfstudio_mvc.splatting.workers import Workers
 NEAR_SHARE, FAR_SHARE = 0.25, 0.25
 """Nothing stands much nearer to a camera than its nearest sparse points; see `near_plane` and `scene_frame`."""
 TRAINED_NEAR = 0.02
-GPU_ITERATIONS = 3  # times those on the CPU: a GPU has the time, and its Gaussians multiply more slowly
 CHECKED_VIEWS, CHECKED_POINTS = 4, 30
 MAX_DISAGREEMENT = 0.2  # median of |log(depth / depth of the sparse point)|; another world is off by far more
 
@@ -108,7 +107,6 @@ def fitted_gaussians(
     views = [_training_view(view, frame, long_side) for view in capture.views]
     problem = gsplat_backend.why_not(device) if device.startswith("cuda") else None
     if device.startswith("cuda") and problem is None:
-        settings = replace(settings, iterations=GPU_ITERATIONS * settings.iterations)
         gaussians = gsplat_backend.fit_with_gsplat(
             start, views, settings, near=near, device=device, on_iteration=on_iteration
         )

@@ -1,13 +1,13 @@
 """Fits 3D Gaussians to a capture on the CPU: sparse points in, Gaussians out.
 
-Owns the starting point, the optimiser (Adam) and densification (AbsGS: by absolute gradients of splat centres). Drawing
-is in `rasterizer`, the loss in `photometric_loss`; what becomes of the Gaussians is the business of `median_depth`.
-Learning rates are those of 3D Gaussian Splatting times two: depth, unlike colour, has settled after few iterations.
+Owns the starting point and the optimiser (Adam). Drawing is in `rasterizer`, the loss in `photometric_loss`, how
+Gaussians multiply in `densification`; what becomes of them is the business of `median_depth`. Learning rates are those
+of 3D Gaussian Splatting times two: depth, unlike colour, has settled after few iterations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,18 +15,13 @@ from numba import float32 as f4
 from scipy.spatial import KDTree
 
 from nerfstudio_mvc.compiling import kernel
-from nerfstudio_mvc.splatting.gaussians import SH_BAND_0, Gaussians, rotation_matrices
+from nerfstudio_mvc.splatting.densification import can_be_seen, densification_due, densified
+from nerfstudio_mvc.splatting.gaussians import SH_BAND_0, Gaussians
 from nerfstudio_mvc.splatting.photometric_loss import PhotometricLoss
 from nerfstudio_mvc.splatting.projection import PinholeCamera
 from nerfstudio_mvc.splatting.rasterizer import draw, draw_backward
 from nerfstudio_mvc.splatting.workers import PARTS, Workers
 
-FIRST_DENSIFICATION, DENSIFICATION_INTERVAL, LAST_DENSIFICATION = 300, 100, 0.7  # iterations; share of all iterations
-DENSIFY_ABOVE = 8e-4  # absolute gradient of a splat's centre, in half frames
-MAX_GROWTH = 0.15  # share of the Gaussians that may be added at a time
-MIN_OPACITY, MAX_SCALE = 0.005, 1.0
-SPLIT_ABOVE = 0.01  # standard deviation in the scene frame from which a Gaussian is split rather than cloned
-SPLIT_FACTOR = 1.6
 START_OPACITY = 0.1
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-15
 LEARNING_RATES = {
@@ -68,6 +63,21 @@ def settings_for(effort: str, view_count: int, *, long_side: int = 320) -> Fitti
     """Settings that grow with the number of views, within the bounds of an effort."""
     per_view, least, most, max_gaussians = EFFORTS[effort]
     return FittingSettings(long_side, min(max(per_view * view_count, least), most), max_gaussians)
+
+
+def learning_rate(name: str, progress: float) -> float:
+    """Of the parameters `name` of Gaussians when `progress` (0..1) of the iterations are done."""
+    decay = 0.01**progress if name == "means" else 0.1 ** max(0.0, 2 * progress - 1)
+    return LEARNING_RATES[name] * decay
+
+
+def turns(views: list[TrainingView], rng: np.random.Generator) -> Iterator[TrainingView]:
+    """The views for ever, each once before any comes again, in random order."""
+    waiting: list[int] = []
+    while True:
+        if not waiting:
+            waiting = list(rng.permutation(len(views)))
+        yield views[waiting.pop()]
 
 
 def starting_gaussians(points: np.ndarray, colors: np.ndarray, *, max_count: int, seed: int = 0) -> Gaussians:
@@ -115,11 +125,7 @@ def fit(
     """
     optimizer = _Optimizer(start, np.random.default_rng(seed))
     losses = {view.mask.shape: PhotometricLoss(*view.mask.shape) for view in views}
-    waiting: list[int] = []
-    for iteration in range(1, settings.iterations + 1):
-        if not waiting:
-            waiting = list(optimizer.rng.permutation(len(views)))
-        view = views[waiting.pop()]
+    for iteration, view in zip(range(1, settings.iterations + 1), turns(views, optimizer.rng), strict=False):
         # A background that changes all the time cannot be used as a colour, so the frame fills with Gaussians.
         background = tuple(optimizer.rng.uniform(0, 1, 3))
         drawing = draw(
@@ -130,10 +136,7 @@ def fit(
         gradients, absolute = draw_backward(drawing, image_gradient, optimizer.gaussians, view.camera, workers=workers)
         optimizer.step(gradients, drawing.visible, iteration, settings.iterations, workers=workers)
         optimizer.watch(absolute * np.array([view.camera.width / 2, view.camera.height / 2], np.float32))
-        if (
-            iteration % DENSIFICATION_INTERVAL == 0
-            and FIRST_DENSIFICATION <= iteration <= LAST_DENSIFICATION * settings.iterations
-        ):
+        if densification_due(iteration, settings.iterations):
             optimizer.densify(settings.max_gaussians)
         if on_iteration and (iteration % 10 == 0 or iteration == settings.iterations):
             on_iteration(iteration, settings.iterations)
@@ -161,9 +164,8 @@ class _Optimizer:
         corrections = f4(1 - BETA_1**iteration), f4(1 - BETA_2**iteration)
         slope = gradients.arrays()
         for name, parameter in self.gaussians.arrays().items():
-            decay = 0.01**progress if name == "means" else 0.1 ** max(0.0, 2 * progress - 1)
             rows = [array.reshape(len(array), -1) for array in (parameter, *self._moments[name], slope[name])]
-            workers.run(_adam_part, visible, *rows, f4(LEARNING_RATES[name] * decay), *corrections)
+            workers.run(_adam_part, visible, *rows, f4(learning_rate(name, progress)), *corrections)
 
     def watch(self, absolute: np.ndarray) -> None:
         """Note how hard the image pulls at each splat; splats out of the frame have gradient 0."""
@@ -172,36 +174,18 @@ class _Optimizer:
         self._seen += strength > 0
 
     def densify(self, max_gaussians: int) -> None:
-        """Drop the invisible and the huge; split or clone those the image pulls at most."""
-        arrays = self.gaussians.arrays()
-        largest = np.exp(self.gaussians.log_scales).max(1)
-        keep = (self.gaussians.opacity_logits > np.log(MIN_OPACITY / (1 - MIN_OPACITY))) & (largest < MAX_SCALE)
-        strength = np.where(keep, self._gradient_sum / np.maximum(self._seen, 1), 0)
-        room = max(0, min(max_gaussians - int(keep.sum()), max(200, int(MAX_GROWTH * len(keep)))))
-        chosen = np.argsort(-strength, kind="stable")[:room]
-        chosen = chosen[strength[chosen] > DENSIFY_ABOVE]
-        split = largest[chosen] > SPLIT_ABOVE
-        axes = rotation_matrices(self.gaussians.quaternions[chosen])
-        scales = np.exp(self.gaussians.log_scales[chosen])
-        offsets = np.einsum("nij,nj->ni", axes, scales * self.rng.standard_normal((len(chosen), 3)))
-        added = {name: array[chosen].copy() for name, array in arrays.items()}
-        added["means"] += (offsets * np.where(split, 1.0, 0.3)[:, None]).astype(np.float32)
-        shrink = (np.log(SPLIT_FACTOR) * split).astype(np.float32)[:, None]
-        added["log_scales"] -= shrink
-        # A split leaves the original where the two together keep their place.
-        arrays["means"][chosen] -= (0.5 * offsets * split[:, None]).astype(np.float32)
-        arrays["log_scales"][chosen] -= shrink
-        self.gaussians = Gaussians(**{name: np.concatenate([arrays[name][keep], added[name]]) for name in arrays})
+        """More Gaussians where the image pulls at them; moments of new ones begin at zero."""
+        strength = self._gradient_sum / np.maximum(self._seen, 1)
+        self.gaussians, keep, added = densified(self.gaussians, strength, max_gaussians=max_gaussians, rng=self.rng)
         self._moments = {
-            name: tuple(np.concatenate([moment[keep], np.zeros_like(added[name])]) for moment in moments)
+            name: tuple(np.concatenate([m[keep], np.zeros((added, *m.shape[1:]), m.dtype)]) for m in moments)
             for name, moments in self._moments.items()
         }
         self._forget()
 
     def finished(self) -> Gaussians:
         """The Gaussians that can be seen."""
-        keep = self.gaussians.opacity_logits > np.log(MIN_OPACITY / (1 - MIN_OPACITY))
-        return Gaussians(**{name: array[keep] for name, array in self.gaussians.arrays().items()})
+        return self.gaussians.only(can_be_seen(self.gaussians))
 
 
 @kernel

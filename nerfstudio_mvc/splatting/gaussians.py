@@ -38,6 +38,10 @@ class Gaussians:
         """The five arrays by name, not copied."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def only(self, chosen: np.ndarray) -> Gaussians:
+        """Those where `chosen`, bool [N], is true."""
+        return Gaussians(**{name: array[chosen] for name, array in self.arrays().items()})
+
     def moved(self, *, offset: np.ndarray, scale: float) -> Gaussians:
         """The same Gaussians in the frame ``(world - offset) * scale``."""
         arrays = self.arrays()

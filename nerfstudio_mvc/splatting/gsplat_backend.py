@@ -1,8 +1,7 @@
-"""Fits Gaussians with gsplat where CUDA is there; the same views in and Gaussians out as `fitting`.
+"""Fits Gaussians with gsplat where CUDA is there: the fit of `fitting`, drawn by a GPU.
 
 The only place in `splatting` that trains with torch. Depth is not rendered here: gsplat has expected depth only, while
-the CPU rasteriser draws the exact median of any Gaussians in a fraction of a second per view. Densification is gsplat's
-own MCMC strategy (Kheradmand et al. 2024), which needs no thresholds to be tuned.
+the CPU rasteriser draws the exact median of any Gaussians in a fraction of a second per view.
 """
 
 from __future__ import annotations
@@ -15,11 +14,18 @@ from contextlib import redirect_stdout
 import numpy as np
 
 from nerfstudio_mvc.errors import CaptureError
-from nerfstudio_mvc.splatting.fitting import LEARNING_RATES, FittingSettings, TrainingView
+from nerfstudio_mvc.splatting.densification import can_be_seen, densification_due, densified
+from nerfstudio_mvc.splatting.fitting import (
+    BETA_1,
+    BETA_2,
+    EPSILON,
+    FittingSettings,
+    TrainingView,
+    learning_rate,
+    turns,
+)
 from nerfstudio_mvc.splatting.gaussians import Gaussians
 
-OPACITY_WEIGHT, SCALE_WEIGHT = 0.01, 0.01  # regularisers the MCMC strategy was published with
-REFINE_EVERY = 50  # iterations; each time there are 5 % more Gaussians, so that a short fit reaches its limit
 SSIM_WEIGHT = 0.2
 
 
@@ -82,52 +88,27 @@ def fit_with_gsplat(
     """
     try:
         import torch
-        from gsplat import MCMCStrategy, rasterization
+        from gsplat import rasterization
     except ImportError as error:
         raise CaptureError(f"gsplat cannot be used ({error}); pip install gsplat, or use --device cpu") from None
     if not torch.cuda.is_available():
         raise CaptureError("there is no CUDA device to fit Gaussians on; use --device cpu")
 
-    torch.manual_seed(seed)
-    arrays = {
-        "means": start.means,
-        "scales": start.log_scales,
-        "quats": start.quaternions,
-        "opacities": start.opacity_logits,
-        "sh0": start.harmonics[:, :1],
-        "shN": start.harmonics[:, 1:],
-    }
-    params = torch.nn.ParameterDict(
-        {name: torch.nn.Parameter(torch.tensor(a, device=device)) for name, a in arrays.items()}
-    )
-    names = ("means", "log_scales", "quaternions", "opacity_logits", "harmonics", "harmonics")
-    optimizers = {
-        key: torch.optim.Adam([{"params": params[key], "lr": LEARNING_RATES[name], "name": key}], eps=1e-15)
-        for key, name in zip(arrays, names, strict=True)
-    }
-    strategy = MCMCStrategy(
-        cap_max=settings.max_gaussians,
-        refine_start_iter=min(300, settings.iterations // 4),
-        refine_stop_iter=int(0.7 * settings.iterations),
-        refine_every=REFINE_EVERY,
-    )
-    strategy.check_sanity(params, optimizers)
-    state = strategy.initialize_state()
-    decay = torch.optim.lr_scheduler.ExponentialLR(optimizers["means"], gamma=0.01 ** (1 / settings.iterations))
-    order = np.random.default_rng(seed).permutation(settings.iterations) % len(views)
-    for iteration in range(settings.iterations):
-        view = views[int(order[iteration])]
-        camera = view.camera
+    optimizer = _Optimizer(start, np.random.default_rng(seed), device)
+    for iteration, view in zip(range(1, settings.iterations + 1), turns(views, optimizer.rng), strict=False):
+        camera, params = view.camera, optimizer.params
         intrinsics = torch.tensor(
             [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], dtype=torch.float32, device=device
         )
         pose = torch.tensor(camera.cam_from_world, dtype=torch.float32, device=device)
-        image, _, info = rasterization(
+        # As in `fitting`: a background that changes cannot be used as a colour.
+        background = torch.tensor(optimizer.rng.uniform(0, 1, (1, 3)), dtype=torch.float32, device=device)
+        image, _, drawn = rasterization(
             params["means"],
-            params["quats"],
-            params["scales"].exp(),
-            params["opacities"].sigmoid(),
-            torch.cat([params["sh0"], params["shN"]], dim=1),
+            params["quaternions"],
+            params["log_scales"].exp(),
+            params["opacity_logits"].sigmoid(),
+            params["harmonics"],
             pose[None],
             intrinsics[None],
             camera.width,
@@ -135,25 +116,70 @@ def fit_with_gsplat(
             near_plane=near,
             sh_degree=1,
             packed=False,
-            backgrounds=torch.rand(1, 3, device=device),
+            backgrounds=background,
+            absgrad=True,
         )
         mask = torch.tensor(view.mask, device=device)[:, :, None]
         target = torch.tensor(view.image, device=device).float() / 255
-        loss = _photometric_loss(image[0] * mask, target)
-        loss = (
-            loss + OPACITY_WEIGHT * params["opacities"].sigmoid().mean() + SCALE_WEIGHT * params["scales"].exp().mean()
+        _photometric_loss(image[0] * mask, target).backward()
+        # In half frames, of one camera.
+        pull = drawn["means2d"].absgrad.reshape(-1, 2) * pose.new_tensor([camera.width / 2, camera.height / 2])
+        optimizer.step(pull.norm(dim=1), iteration, settings.iterations)
+        if densification_due(iteration, settings.iterations):
+            optimizer.densify(settings.max_gaussians)
+        if on_iteration and (iteration % 10 == 0 or iteration == settings.iterations):
+            on_iteration(iteration, settings.iterations)
+    fitted = optimizer.gaussians()
+    return fitted.only(can_be_seen(fitted))
+
+
+class _Optimizer:
+    """What `fitting` has under this name, on a GPU: Gaussians, Adam's moments, and what densification has to know."""
+
+    def __init__(self, start: Gaussians, rng: np.random.Generator, device: str) -> None:
+        import torch
+
+        self.rng = rng
+        self._tensor = lambda array: torch.tensor(array, device=device)
+        self._set(start, {name: (np.zeros_like(a), np.zeros_like(a)) for name, a in start.arrays().items()})
+
+    def step(self, strength, iteration: int, iterations: int) -> None:
+        """One step of Adam on the Gaussians that were visible, given how hard the image pulls at each. [N]"""
+        visible = strength > 0
+        self._gradient_sum += strength
+        self._seen += visible
+        for name, param in self.params.items():
+            first, second = self._moments[name]
+            slope, chosen = param.grad, visible.view(-1, *[1] * (param.dim() - 1))
+            first.copy_((BETA_1 * first + (1 - BETA_1) * slope).where(chosen, first))
+            second.copy_((BETA_2 * second + (1 - BETA_2) * slope * slope).where(chosen, second))
+            rate = learning_rate(name, iteration / iterations)
+            mean, square = first / (1 - BETA_1**iteration), second / (1 - BETA_2**iteration)
+            param.data -= rate * (mean / (square.sqrt() + EPSILON)).where(chosen, mean.new_zeros(()))
+            param.grad = None
+
+    def densify(self, max_gaussians: int) -> None:
+        """More Gaussians where the image pulls at them; moments of new ones begin at zero."""
+        strength = (self._gradient_sum / self._seen.clamp(min=1)).cpu().numpy()
+        gaussians, keep, added = densified(self.gaussians(), strength, max_gaussians=max_gaussians, rng=self.rng)
+        kept = {name: [m.cpu().numpy()[keep] for m in moments] for name, moments in self._moments.items()}
+        self._set(
+            gaussians,
+            {
+                name: tuple(np.concatenate([m, np.zeros((added, *m.shape[1:]), m.dtype)]) for m in moments)
+                for name, moments in kept.items()
+            },
         )
-        loss.backward()
-        for optimizer in optimizers.values():
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        strategy.step_post_backward(params, optimizers, state, iteration, info, lr=decay.get_last_lr()[0])
-        decay.step()
-        if on_iteration and ((iteration + 1) % 10 == 0 or iteration + 1 == settings.iterations):
-            on_iteration(iteration + 1, settings.iterations)
-    fitted = {name: param.detach().cpu().numpy() for name, param in params.items()}
-    harmonics = np.concatenate([fitted["sh0"], fitted["shN"]], axis=1)
-    return Gaussians(fitted["means"], fitted["scales"], fitted["quats"], fitted["opacities"], harmonics)
+
+    def gaussians(self) -> Gaussians:
+        """As they are."""
+        return Gaussians(**{name: param.detach().cpu().numpy() for name, param in self.params.items()})
+
+    def _set(self, gaussians: Gaussians, moments: dict[str, tuple[np.ndarray, ...]]) -> None:
+        self.params = {name: self._tensor(array).requires_grad_() for name, array in gaussians.arrays().items()}
+        self._moments = {name: tuple(self._tensor(m) for m in both) for name, both in moments.items()}
+        self._gradient_sum = self._tensor(np.zeros(len(gaussians), np.float32))
+        self._seen = self._tensor(np.zeros(len(gaussians), np.float32))
 
 
 def _photometric_loss(image, target):

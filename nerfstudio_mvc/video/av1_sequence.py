@@ -37,7 +37,14 @@ def check_encoder() -> None:
 
 
 def encode_sequence(
-    pictures: Iterable[np.ndarray], *, count: int, width: int, height: int, crf: int, speed: int = SPEED
+    pictures: Iterable[np.ndarray],
+    *,
+    count: int,
+    width: int,
+    height: int,
+    crf: int,
+    speed: int = SPEED,
+    on_units: Callable[[int], None] | None = None,
 ) -> list[bytes]:
     """Code `count` pictures of one size, each predicted from those before it.
 
@@ -45,6 +52,7 @@ def encode_sequence(
         pictures: planes of 10 bits: uint16 [3, height, width]; taken one at a time.
         crf: the encoder's quantiser, 0 (finest) to 63.
         speed: libaom's cpu-used.
+        on_units: called with how many strings there are so far, in a thread of its own.
 
     Returns:
         One string per picture, in the same order.
@@ -55,7 +63,8 @@ def encode_sequence(
     """
     check_encoder()
     options = ["-crf", str(crf), "-cpu-used", str(speed), "-g", "9999", *threading()]
-    return encode_units(pictures, count=count, width=width, height=height, options=options)
+    on_bytes = None if on_units is None else _UnitCount(on_units).feed
+    return encode_units(pictures, count=count, width=width, height=height, options=options, on_bytes=on_bytes)
 
 
 def threading() -> list[str]:
@@ -124,6 +133,24 @@ def first_unit(stream: bytes) -> bytes | None:
     length, _ = IVF_FRAME.unpack_from(stream, IVF_HEADER.size)
     end = IVF_HEADER.size + IVF_FRAME.size + length
     return next(_units(stream[:end])) if len(stream) >= end else None
+
+
+class _UnitCount:
+    """Counts the packets of an IVF stream as its parts come in."""
+
+    def __init__(self, on_units: Callable[[int], None]) -> None:
+        self._on_units = on_units
+        self._stream, self._position, self._count = bytearray(), IVF_HEADER.size, 0
+
+    def feed(self, part: bytes) -> None:
+        self._stream += part
+        while (begin := self._position + IVF_FRAME.size) <= len(self._stream):
+            length, _ = IVF_FRAME.unpack_from(self._stream, self._position)
+            if begin + length > len(self._stream):
+                return
+            self._position = begin + length
+            self._count += 1
+            self._on_units(self._count)
 
 
 def _units(stream: bytes) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ from nerfstudio_mvc.errors import MvcError, OutputError
 class CoarseCodec(RawCodec):
     """Keeps `quality` - 1 bits per sample, so that there is a curve."""
 
-    def encode_group(self, group_idx, views, *, quality, on_view=None):
+    def encode_group(self, group_idx, views, *, quality, on_view=None, on_step=None):
         lost = 9 - round(quality)
         coarse = [replace(view, pixels=view.pixels >> lost << lost | 1 << (lost - 1)) for view in views]
         return super().encode_group(group_idx, coarse, quality=quality, on_view=on_view)
@@ -106,7 +106,7 @@ def test_codecs_of_ours_are_compared_with_each_other(capture: Path) -> None:
     class Twice(CoarseCodec):
         name = "twice"
 
-        def encode_group(self, group_idx, views, *, quality, on_view=None):
+        def encode_group(self, group_idx, views, *, quality, on_view=None, on_step=None):
             group = super().encode_group(group_idx, views, quality=quality, on_view=on_view)
             views = [
                 replace(view, substreams=(*view.substreams, Substream("image/again", view.substreams[0].payload)))

@@ -121,8 +121,11 @@ def test_a_group_becomes_a_sequence_where_that_is_cheaper(codec, monkeypatch):
     sources = plane_views(3)
     one_by_one = tiny_codec(av1_pictures=True, network_pictures=False).encode_group(0, sources, quality=5.0)
     # Views of a plane are the same picture moved: a sequence takes next to nothing for them.
-    encoded = codec.encode_group(0, sources, quality=5.0)
+    steps = []
+    encoded = codec.encode_group(0, sources, quality=5.0, on_step=lambda *step: steps.append(step))
     assert names(encoded) == [{"sequence"}] * 3
+    assert [done for _, done, _ in steps] == [1, 2, 3]
+    assert {total for _, _, total in steps} == {3}
     assert encoded.coded.payload_bytes < one_by_one.coded.payload_bytes
     decoded = codec.decode_group(encoded.coded, views(sources), quality=5.0)
     for source in sources:
@@ -132,12 +135,31 @@ def test_a_group_becomes_a_sequence_where_that_is_cheaper(codec, monkeypatch):
     assert np.array_equal(other[1], encoded.reconstructions[1])
     # One that costs more is not taken.
     dear = {0: (bytes(10**6), sources[0].pixels), 1: (b"", sources[1].pixels), 2: (b"", sources[2].pixels)}
-    monkeypatch.setattr(SequenceCoder, "encode", lambda self, sources, *, quality, speed: dear)
+    monkeypatch.setattr(SequenceCoder, "encode", lambda self, sources, **settings: dear)
     assert all("av1" in found for found in names(codec.encode_group(0, sources, quality=5.0)))
 
 
+def test_no_slow_sequence_where_frames_say_nothing_of_each_other(codec, monkeypatch):
+    encode, slow = SequenceCoder.encode, []
+
+    def watched(self, sources, *, quality, speed=None, on_step=None):
+        if speed is None:
+            slow.append(len(sources))
+        # Frames that are as dear in a sequence as alone.
+        found = [encode(self, [source], quality=quality, speed=8) for source in sources]
+        return {view_idx: one for alone in found for view_idx, one in alone.items()}
+
+    monkeypatch.setattr(SequenceCoder, "encode", watched)
+    monkeypatch.setattr(codec_module, "TRIAL_MARGIN", 1e9)
+    codec.encode_group(0, plane_views(2), quality=5.0)
+    assert slow == []
+    monkeypatch.setattr(codec_module, "SEQUENCE_SAVING", 0.0)
+    codec.encode_group(0, plane_views(2), quality=5.0)
+    assert slow == [2]
+
+
 def test_single_views_and_large_ones_are_no_sequence(codec, monkeypatch):
-    def fails(self, sources, *, quality, speed):
+    def fails(self, sources, **settings):
         raise AssertionError("a sequence was tried")
 
     monkeypatch.setattr(SequenceCoder, "encode", fails)

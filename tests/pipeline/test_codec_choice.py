@@ -29,7 +29,7 @@ NEAR_DB = 0.3  # pictures of a few blocks change in jumps
 class TinyStrings(RawCodec):
     """Claims to code into nothing."""
 
-    def encode_group(self, group_idx, views, *, quality, on_view=None):
+    def encode_group(self, group_idx, views, *, quality, on_view=None, on_step=None):
         encoded = super().encode_group(group_idx, views, quality=quality, on_view=on_view)
         empty = tuple(replace(view, substreams=()) for view in encoded.coded.views)
         return EncodedGroup(CodedGroup(group_idx, empty), encoded.reconstructions)

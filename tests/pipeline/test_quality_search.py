@@ -29,7 +29,7 @@ class CurveCodec:
         self.qualities: list[float] = []
         self._step, self._stop_after = step, stop_after
 
-    def encode_group(self, group_idx, views, *, quality, on_view=None):
+    def encode_group(self, group_idx, views, *, quality, on_view=None, on_step=None):
         if self._stop_after is not None and len(self.qualities) >= self._stop_after:
             raise KeyboardInterrupt
         self.qualities.append(quality)
@@ -102,7 +102,7 @@ def test_out_of_range_is_said_and_the_nearest_taken(capture: Path, bpp: float, q
 
 def test_a_miss_is_coded_again_and_told(capture: Path) -> None:
     class Misleading(CurveCodec):
-        def encode_group(self, group_idx, views, *, quality, on_view=None):
+        def encode_group(self, group_idx, views, *, quality, on_view=None, on_step=None):
             return super().encode_group(group_idx, views, quality=quality + (len(views) > 6), on_view=on_view)
 
     events = []

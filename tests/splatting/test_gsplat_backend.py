@@ -10,9 +10,10 @@ import torch
 from dense_rasterizer import dense_draw
 
 from nerfstudio_mvc.errors import CaptureError
-from nerfstudio_mvc.splatting import capture_gaussians, gsplat_backend
+from nerfstudio_mvc.splatting import capture_gaussians, fitting, gsplat_backend
 from nerfstudio_mvc.splatting.capture_gaussians import near_plane, scene_frame
 from nerfstudio_mvc.splatting.fitting import FittingSettings, TrainingView, starting_gaussians
+from nerfstudio_mvc.splatting.gaussians import Gaussians
 from nerfstudio_mvc.splatting.photometric_loss import PhotometricLoss
 from nerfstudio_mvc.splatting.pinhole_views import pinhole_view
 from nerfstudio_mvc.splatting.prior import estimate_depth
@@ -35,27 +36,14 @@ def stand_in() -> types.ModuleType:
         intrinsics = (Ks[0, 0, 0].item(), Ks[0, 1, 1].item(), Ks[0, 0, 2].item(), Ks[0, 1, 2].item())
         background = options["backgrounds"][0].tolist() if "backgrounds" in options else (0.0, 0.0, 0.0)
         image, through, *_ = dense_draw(parameters, viewmats[0].numpy(), *intrinsics, width, height, background)
-        return image.float()[None], (1 - through).float()[None, :, :, None], {}
-
-    class MCMCStrategy:
-        steps = 0
-
-        def __init__(self, *, cap_max, refine_start_iter, refine_stop_iter, refine_every):
-            assert refine_start_iter < refine_stop_iter
-
-        def check_sanity(self, params, optimizers):
-            assert set(params) == set(optimizers)
-            assert all(len(optimizer.param_groups) == 1 for optimizer in optimizers.values())
-
-        def initialize_state(self):
-            return {}
-
-        def step_post_backward(self, params, optimizers, state, step, info, lr):
-            assert 0 < lr < 1e-3
-            MCMCStrategy.steps += 1
+        # Every splat is pulled at; gsplat says so once the loss has gone backward.
+        means2d = (
+            types.SimpleNamespace(absgrad=torch.full((1, len(means), 2), 0.01)) if options.get("absgrad") else None
+        )
+        return image.float()[None], (1 - through).float()[None, :, :, None], {"means2d": means2d}
 
     module = types.ModuleType("gsplat")
-    module.rasterization, module.MCMCStrategy = rasterization, MCMCStrategy
+    module.rasterization = rasterization
     return module
 
 
@@ -69,9 +57,9 @@ def test_the_loss_is_that_of_the_cpu_fit():
 
 
 def test_the_loop_brings_the_loss_down(monkeypatch):
-    module = stand_in()
-    monkeypatch.setitem(sys.modules, "gsplat", module)
+    monkeypatch.setitem(sys.modules, "gsplat", stand_in())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(gsplat_backend, "densification_due", lambda iteration, iterations: iteration == 10)
     centers = ((-0.4, 0.0, 0.0), (0.4, 0.0, 0.0))
     capture = scene.capture([scene.look_at(i, at, size=(24, 18)) for i, at in enumerate(centers)], point_count=60)
     frame = scene_frame(capture)
@@ -86,17 +74,40 @@ def test_the_loop_brings_the_loss_down(monkeypatch):
     fitted = gsplat_backend.fit_with_gsplat(
         start,
         views,
-        FittingSettings(24, 25, 60),
+        FittingSettings(24, 25, 75),
         near=near_plane(capture, frame),
         device="cpu",
         on_iteration=lambda *at: done.append(at),
     )
     assert done[-1] == (25, 25)
-    assert module.MCMCStrategy.steps == 25
-    assert {name: array.shape for name, array in fitted.arrays().items()} == {
-        name: array.shape for name, array in start.arrays().items()
-    }
+    assert 60 < len(fitted) <= 75
     assert error_of(fitted, views) < 0.85 * error_of(start, views)
+
+
+def test_a_step_is_that_of_the_cpu_fit():
+    rng = np.random.default_rng(0)
+    start = starting_gaussians(rng.normal(0, 1, (40, 3)), rng.uniform(0, 1, (40, 3)), max_count=40)
+    on_cpu = fitting._Optimizer(start, np.random.default_rng(1))
+    on_gpu = gsplat_backend._Optimizer(start, np.random.default_rng(1), "cpu")
+    with Workers(1) as workers:
+        for iteration in range(1, 8):
+            seen = rng.uniform(0, 1, len(on_cpu.gaussians)) < 0.6
+            slopes = {
+                name: rng.normal(0, 1, a.shape).astype(np.float32) * seen.reshape(-1, *[1] * (a.ndim - 1))
+                for name, a in on_cpu.gaussians.arrays().items()
+            }
+            pull = rng.uniform(0, 2e-3, (len(seen), 2)).astype(np.float32) * seen[:, None]
+            on_cpu.step(Gaussians(**slopes), seen, iteration, 10, workers=workers)
+            on_cpu.watch(pull)
+            for name, slope in slopes.items():
+                on_gpu.params[name].grad = torch.from_numpy(slope)
+            on_gpu.step(torch.from_numpy(pull).norm(dim=1), iteration, 10)
+            if iteration == 4:
+                on_cpu.densify(200)
+                on_gpu.densify(200)
+                assert len(on_cpu.gaussians) > 40
+    for name, array in on_gpu.gaussians().arrays().items():
+        np.testing.assert_allclose(array, on_cpu.gaussians.arrays()[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def error_of(gaussians, views):

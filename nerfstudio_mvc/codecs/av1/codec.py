@@ -12,7 +12,7 @@ import numpy as np
 
 from nerfstudio_mvc.capture.views import View, by_size, needed_by_size
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
-from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
+from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, StepDone, ViewDone, step_counter
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 from nerfstudio_mvc.video.av1_rate import rate_of_crf
@@ -36,7 +36,13 @@ class Av1Codec:
         self.fingerprint = PROFILE
 
     def encode_group(
-        self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
+        self,
+        group_idx: int,
+        views: Sequence[SourceView],
+        *,
+        quality: float,
+        on_view: ViewDone | None = None,
+        on_step: StepDone | None = None,
     ) -> EncodedGroup:
         """See `MultiViewCodec`.
 
@@ -44,10 +50,16 @@ class Av1Codec:
             ShapeError: pixels that are not uint8 [height, width, 3] of their view.
             MvcError: there is no encoder.
         """
-        return self.encode_with(group_idx, views, crf=crf_of_quality(quality), on_view=on_view)
+        return self.encode_with(group_idx, views, crf=crf_of_quality(quality), on_view=on_view, on_step=on_step)
 
     def encode_with(
-        self, group_idx: int, views: Sequence[SourceView], *, crf: float, on_view: ViewDone | None = None
+        self,
+        group_idx: int,
+        views: Sequence[SourceView],
+        *,
+        crf: float,
+        on_view: ViewDone | None = None,
+        on_step: StepDone | None = None,
     ) -> EncodedGroup:
         """`encode_group` with a quantiser of the encoder's scale, 0 (finest) to 63, fractions too."""
         for source in views:
@@ -59,7 +71,9 @@ class Av1Codec:
             pictures = [by_idx[view.view_idx].pixels for view in members]
             form = PlaneFormat(rate.levels, best_turn(pictures[0], pictures[1:]))
             planes = (planes_from_rgb(picture, form) for picture in pictures)
-            units = encode_sequence(planes, count=len(members), width=width, height=height, crf=rate.crf)
+            on_units = step_counter(on_step, "coding as a video", before=len(strings), total=len(views))
+            size = {"width": width, "height": height}
+            units = encode_sequence(planes, count=len(members), **size, crf=rate.crf, on_units=on_units)
             for position, (view, unit) in enumerate(zip(members, units, strict=True)):
                 head = (Substream(LEVELS, pack_format(form)),) if position == 0 else ()
                 strings[view.view_idx] = (*head, Substream(IMAGE, unit))

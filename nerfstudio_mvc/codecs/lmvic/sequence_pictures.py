@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from nerfstudio_mvc.capture.views import View, by_size, needed_by_size
-from nerfstudio_mvc.codecs.interface import SourceView, ViewDone
+from nerfstudio_mvc.codecs.interface import SourceView, StepDone, ViewDone, step_counter
 from nerfstudio_mvc.codecs.lmvic.group_strings import SEQUENCE
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
@@ -46,7 +46,14 @@ class SequenceCoder:
     def __init__(self, restoration: Restoration | None = None) -> None:
         self.restoration = restoration
 
-    def encode(self, sources: Sequence[SourceView], *, quality: float, speed: int = SPEED) -> Coded:
+    def encode(
+        self,
+        sources: Sequence[SourceView],
+        *,
+        quality: float,
+        speed: int = SPEED,
+        on_step: StepDone | None = None,
+    ) -> Coded:
         """Views in coding order.
 
         Raises:
@@ -61,7 +68,8 @@ class SequenceCoder:
             form = PlaneFormat(rate.levels, best_turn(pictures[0], pictures[1:]))
             planes = (planes_from_rgb(picture, form) for picture in pictures)
             size = {"width": width, "height": height}
-            units = encode_sequence(planes, count=len(members), crf=rate.crf, speed=speed, **size)
+            on_units = step_counter(on_step, "coding as a sequence", before=len(coded), total=len(sources))
+            units = encode_sequence(planes, count=len(members), crf=rate.crf, speed=speed, on_units=on_units, **size)
             head = pack_format(form)
             for view, unit, decoded in zip(members, units, decode_sequence(units, **size), strict=True):
                 strengths, picture = better_picture(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, ViewDone
+from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, StepDone, ViewDone
 from nerfstudio_mvc.codecs.lmvic.group_strings import (
     DEPTH,
     IMAGE,
@@ -53,7 +53,13 @@ class PaperCodec:
     @without_denormals
     @in_full_precision
     def encode_group(
-        self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None = None
+        self,
+        group_idx: int,
+        views: Sequence[SourceView],
+        *,
+        quality: float,
+        on_view: ViewDone | None = None,
+        on_step: StepDone | None = None,
     ) -> EncodedGroup:
         """See `MultiViewCodec`.
 
