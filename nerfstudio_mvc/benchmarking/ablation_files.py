@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nerfstudio_mvc.benchmarking.ablations import SHIPPED, AblationPoint, rate_change_percent
+from nerfstudio_mvc.benchmarking.ablations import BASELINE, AblationPoint, rate_change_percent
 from nerfstudio_mvc.benchmarking.text_files import replace_file
 from nerfstudio_mvc.errors import OutputError
 
@@ -16,11 +16,11 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def change_table(points: Sequence[AblationPoint]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Header and rows: bits at equal PSNR against those as shipped, a column per capture."""
+    """Header and rows: bits at equal PSNR against views one by one, a column per capture."""
     captures, variants = _names(points)
     rows = []
     for variant in variants:
-        if variant == SHIPPED:
+        if variant == BASELINE:
             continue
         changes = [rate_change_percent(_of(points, capture), variant) for capture in captures]
         rows.append((variant, *("-" if change is None else f"{change:+.2f} %" for change in changes)))
@@ -59,7 +59,7 @@ def write_ablations(path: Path, points: Sequence[AblationPoint], *, command: str
     if not begin or not end:
         before, after = text.rstrip() + "\n\n", "\n"
     measured = [
-        f"Weights {fingerprint}. Bits at equal PSNR against those as shipped, more is worse:",
+        f"Weights {fingerprint}. Bits at equal PSNR against views one by one, more is worse:",
         _markdown(*change_table(points)),
         "Every point:",
         _markdown(*point_table(points)),

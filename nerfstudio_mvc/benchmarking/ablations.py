@@ -31,7 +31,8 @@ from nerfstudio_mvc.splatting.prior import estimate_depth
 from nerfstudio_mvc.weights.checkpoint import Checkpoint, read
 from nerfstudio_mvc.weights.store import find_weights
 
-SHIPPED = "as shipped"
+BASELINE = "one by one"
+"""All switches as they ship, but no group becomes a sequence: that has none of the other parts."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,16 @@ class Variant:
 
 
 def _variants() -> dict[str, Variant]:
-    shipped = LmvicSwitches()
+    baseline = LmvicSwitches(sequences=False)
 
     def flipped(name: str) -> Variant:
-        return Variant(replace(shipped, **{name: not getattr(shipped, name)}))
+        return Variant(replace(baseline, **{name: not getattr(baseline, name)}))
 
     found = {
-        SHIPPED: Variant(),
+        BASELINE: Variant(baseline),
         "separate": flipped("predict"),
         "not aligned": flipped("align"),
-        "not aligned, always predicted": Variant(replace(shipped, align=False, decide_per_view=False)),
+        "not aligned, always predicted": Variant(replace(baseline, align=False, decide_per_view=False)),
         "no mask": flipped("mask"),
         "one reference": flipped("two_references"),
         "prior depth": flipped("refine_depth"),
@@ -71,10 +72,10 @@ def _variants() -> dict[str, Variant]:
         ("restoration", "restoration"),
         ("sequences", "sequences"),
     ):
-        found[f"{'no' if getattr(shipped, name) else 'with'} {meaning}"] = flipped(name)
+        found[f"{'no' if getattr(baseline, name) else 'with'} {meaning}"] = flipped(name)
     for order in ("distance", "overlap", "file", "random"):
         if order != DEFAULT_ORDER:
-            found[f"order: {order}"] = Variant(order=order)
+            found[f"order: {order}"] = Variant(baseline, order)
     return found
 
 
@@ -142,15 +143,15 @@ def weights_fingerprint(settings: AblationSettings) -> str:
 
 
 def rate_change_percent(points: Sequence[AblationPoint], variant: str) -> float | None:
-    """Bits of `variant` against those as shipped at equal PSNR, over points of one capture; None where they share none.
+    """Bits of `variant` against `BASELINE` at equal PSNR, over points of one capture; None where they share none.
 
     With two qualities log rate runs straight between them.
     """
     curves = {
-        name: [(point.bpp, point.psnr_db) for point in points if point.variant == name] for name in (SHIPPED, variant)
+        name: [(point.bpp, point.psnr_db) for point in points if point.variant == name] for name in (BASELINE, variant)
     }
     try:
-        return bd_rate_percent(baseline=curves[SHIPPED], tested=curves[variant])
+        return bd_rate_percent(baseline=curves[BASELINE], tested=curves[variant])
     except ShapeError:
         return None
 

@@ -50,7 +50,7 @@ class Ablations:
         # torch arrives only now: --help has answered already.
         from nerfstudio_mvc.benchmarking.ablation_files import change_table, point_table, write_ablations
         from nerfstudio_mvc.benchmarking.ablations import (
-            SHIPPED,
+            BASELINE,
             VARIANTS,
             AblationSettings,
             measure_ablations,
@@ -60,7 +60,7 @@ class Ablations:
         unknown = set(self.variants) - set(VARIANTS)
         if unknown:
             raise UsageError(f"--variants: there is no {sorted(unknown)[0]!r}; there are {', '.join(VARIANTS)}")
-        variants = tuple(dict.fromkeys((SHIPPED, *self.variants))) if self.variants else tuple(VARIANTS)
+        variants = tuple(dict.fromkeys((BASELINE, *self.variants))) if self.variants else tuple(VARIANTS)
         settings = AblationSettings(qualities=self.qualities, views=self.views, weights=self.weights)
         points = []
         for point in measure_ablations(self.data, variants, settings, workers=self.workers):

@@ -6,7 +6,7 @@ import pytest
 
 from nerfstudio_mvc.benchmarking.ablation_files import BEGIN, END, change_table, write_ablations
 from nerfstudio_mvc.benchmarking.ablations import (
-    SHIPPED,
+    BASELINE,
     VARIANTS,
     AblationPoint,
     AblationSettings,
@@ -22,8 +22,8 @@ def point(variant, quality, bpp, psnr_db, capture="desk"):
 
 
 POINTS = [
-    point(SHIPPED, 3, 0.5, 32.0),
-    point(SHIPPED, 5, 1.0, 36.0),
+    point(BASELINE, 3, 0.5, 32.0),
+    point(BASELINE, 5, 1.0, 36.0),
     point("separate", 3, 0.55, 32.0),
     point("separate", 5, 1.1, 36.0),
     point("no mask", 3, 0.1, 10.0),
@@ -32,23 +32,27 @@ POINTS = [
 
 
 def test_variants_move_one_thing_each_and_every_switch_is_moved():
-    moved = set()
+    moved, baseline = set(), VARIANTS[BASELINE].switches
     for name, variant in VARIANTS.items():
-        changed = [f.name for f in fields(LmvicSwitches) if getattr(variant.switches, f.name) != f.default]
+        changed = [
+            f.name for f in fields(LmvicSwitches) if getattr(variant.switches, f.name) != getattr(baseline, f.name)
+        ]
         moved.update(changed)
-        several = {SHIPPED: 0, "not aligned, always predicted": 2}
-        assert len(changed) + (variant.order != VARIANTS[SHIPPED].order) == several.get(name, 1), name
+        several = {BASELINE: 0, "not aligned, always predicted": 2}
+        assert len(changed) + (variant.order != VARIANTS[BASELINE].order) == several.get(name, 1), name
     assert moved == {field.name for field in fields(LmvicSwitches)}
 
 
 def test_rates_are_compared_at_equal_psnr():
     assert rate_change_percent(POINTS, "separate") == pytest.approx(10)
-    assert rate_change_percent(POINTS, SHIPPED) == pytest.approx(0)
+    assert rate_change_percent(POINTS, BASELINE) == pytest.approx(0)
     assert rate_change_percent(POINTS, "no mask") is None
 
 
 def test_table_has_a_column_per_capture():
-    header, rows = change_table([*POINTS, point(SHIPPED, 3, 0.5, 32.0, "sceaux"), point(SHIPPED, 5, 1, 36.0, "sceaux")])
+    header, rows = change_table(
+        [*POINTS, point(BASELINE, 3, 0.5, 32.0, "sceaux"), point(BASELINE, 5, 1, 36.0, "sceaux")]
+    )
     assert header == ("variant", "desk", "sceaux")
     assert rows == [("separate", "+10.00 %", "-"), ("no mask", "-", "-")]
 
@@ -70,4 +74,4 @@ def test_document_keeps_what_stands_around_the_measured_part(tmp_path):
 
 def test_a_folder_without_a_capture_is_a_capture_error(tmp_path):
     with pytest.raises(CaptureError):
-        list(measure_ablations([tmp_path], [SHIPPED], AblationSettings(), workers=1))
+        list(measure_ablations([tmp_path], [BASELINE], AblationSettings(), workers=1))

@@ -7,8 +7,10 @@ import pytest
 from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic import codec as codec_module
+from nerfstudio_mvc.codecs.lmvic import sequence_choice
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
+from nerfstudio_mvc.codecs.lmvic.sequence_choice import sequence_saving
 from nerfstudio_mvc.codecs.lmvic.sequence_pictures import SequenceCoder
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
@@ -133,29 +135,35 @@ def test_a_group_becomes_a_sequence_where_that_is_cheaper(codec, monkeypatch):
     # Any codec decodes it.
     other = tiny_codec().decode_group(encoded.coded, views(sources), quality=5.0, wanted={1})
     assert np.array_equal(other[1], encoded.reconstructions[1])
-    # One that costs more is not taken.
-    dear = {0: (bytes(10**6), sources[0].pixels), 1: (b"", sources[1].pixels), 2: (b"", sources[2].pixels)}
+
+
+def test_both_ways_are_tried_where_it_is_not_clear(codec, monkeypatch):
+    sources = plane_views(2)
+    monkeypatch.setattr(codec_module, "sequence_saving", lambda *arguments, **settings: 0.2)
+    assert names(codec.encode_group(0, sources, quality=5.0)) == [{"sequence"}] * 2
+    dear = {0: (bytes(10**6), sources[0].pixels), 1: (b"", sources[1].pixels)}
     monkeypatch.setattr(SequenceCoder, "encode", lambda self, sources, **settings: dear)
     assert all("av1" in found for found in names(codec.encode_group(0, sources, quality=5.0)))
 
 
 def test_no_slow_sequence_where_frames_say_nothing_of_each_other(codec, monkeypatch):
-    encode, slow = SequenceCoder.encode, []
+    def fails(self, sources, **settings):
+        raise AssertionError("a sequence was coded")
 
-    def watched(self, sources, *, quality, speed=None, on_step=None):
-        if speed is None:
-            slow.append(len(sources))
-        # Frames that are as dear in a sequence as alone.
-        found = [encode(self, [source], quality=quality, speed=8) for source in sources]
-        return {view_idx: one for alone in found for view_idx, one in alone.items()}
+    monkeypatch.setattr(codec_module, "sequence_saving", lambda *arguments, **settings: 0.1)
+    monkeypatch.setattr(SequenceCoder, "encode", fails)
+    assert all("av1" in found for found in names(codec.encode_group(0, plane_views(2), quality=5.0)))
 
-    monkeypatch.setattr(SequenceCoder, "encode", watched)
-    monkeypatch.setattr(codec_module, "TRIAL_MARGIN", 1e9)
-    codec.encode_group(0, plane_views(2), quality=5.0)
-    assert slow == []
-    monkeypatch.setattr(codec_module, "SEQUENCE_SAVING", 0.0)
-    codec.encode_group(0, plane_views(2), quality=5.0)
-    assert slow == [2]
+
+def test_a_sequence_saves_what_frames_tell_of_each_other():
+    first, second = plane_views(2)
+    noise = np.random.default_rng(0).integers(0, 256, first.pixels.shape).astype(np.uint8)
+    savings = [
+        sequence_saving(SequenceCoder(), [first, replace(second, pixels=pixels)], quality=5.0, rd_lambda=1e4)
+        for pixels in (first.pixels, noise)
+    ]
+    assert savings[0] > 0.3  # a frame that is the one before it costs nothing
+    assert abs(savings[1]) < 0.1
 
 
 def test_single_views_and_large_ones_are_no_sequence(codec, monkeypatch):
@@ -164,7 +172,7 @@ def test_single_views_and_large_ones_are_no_sequence(codec, monkeypatch):
 
     monkeypatch.setattr(SequenceCoder, "encode", fails)
     codec.encode_group(0, plane_views(1), quality=3.0)
-    monkeypatch.setattr(codec_module, "LARGE", 100)
+    monkeypatch.setattr(sequence_choice, "LARGE", 100)
     codec.encode_group(0, plane_views(2), quality=3.0)
     switches = replace(codec.switches, restoration=False, sequences=False)
     off = LmvicCodec(codec.model, codec.tables, fingerprint="", switches=switches)

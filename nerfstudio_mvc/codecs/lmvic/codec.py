@@ -50,7 +50,8 @@ from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
 from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
-from nerfstudio_mvc.codecs.lmvic.sequence_pictures import LARGE, TRIAL_SPEED, Coded, SequenceCoder
+from nerfstudio_mvc.codecs.lmvic.sequence_choice import CLEAR, WORTH_TRYING, coding_cost, sequence_saving, shown
+from nerfstudio_mvc.codecs.lmvic.sequence_pictures import SequenceCoder
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder
 from nerfstudio_mvc.codecs.lmvic.view_qualities import view_qualities
@@ -59,11 +60,6 @@ from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
 from nerfstudio_mvc.layers.full_precision import in_full_precision
 from nerfstudio_mvc.video.av1_sequence import has_encoder
-
-TRIAL_MARGIN = 1.1
-"""How much dearer than its views a fast sequence may be: a slow one costs 13 % less on lund_door."""
-SEQUENCE_SAVING = 0.1
-"""Of the cost of the same frames alone, what a fast sequence must save: it is .18 and .36 where slow sequences win."""
 
 
 class LmvicCodec:
@@ -125,24 +121,19 @@ class LmvicCodec:
         check_group_size(len(views))
         for source in views:
             check_pixels(source)
-        decoded: dict[int, DecodedView] = {}
-        coded, reconstructions = {}, {}
-        choice = CoderChoice(tuple(self.coders))
-        order = order_within_group([source.view for source in views]) if self.switches.between else range(len(views))
-        qualities = view_qualities(views, order, quality=quality, **self._search)
-        for position in order:
-            source, own = views[position], qualities[position]
-            substreams, decoded[position], pixels = self._encode_view(source, decoded, choice, quality=own)
-            if own != quality:
-                substreams.insert(0, Substream(QUALITY, write_quality(own)))
-            coded[position] = CodedView(source.view.view_idx, tuple(substreams))
-            reconstructions[source.view.view_idx] = pixels
-            if on_view is not None:
-                on_view(source.view.view_idx, coded[position].payload_bytes)
-        one_by_one = EncodedGroup(
-            CodedGroup(group_idx, tuple(coded[position] for position in range(len(views)))), reconstructions
+        saving, rd_lambda = 0.0, rd_lambda_of(self.model.config.rd_lambdas, quality)
+        if self.group_coder is not None:
+            saving = sequence_saving(self.group_coder, views, quality=quality, rd_lambda=rd_lambda)
+        if saving >= CLEAR:
+            return self._as_sequence(group_idx, views, quality=quality, on_view=on_view, on_step=on_step)
+        one_by_one = self._one_by_one(group_idx, views, quality=quality, on_view=on_view)
+        if saving < WORTH_TRYING:
+            return one_by_one
+        sequence = self._as_sequence(group_idx, views, quality=quality, on_step=on_step)
+        return min(
+            (one_by_one, sequence),
+            key=lambda way: coding_cost(views, way.coded.payload_bytes, way.reconstructions, rd_lambda=rd_lambda),
         )
-        return self._cheaper_sequence(one_by_one, views, quality=quality, on_step=on_step) or one_by_one
 
     @torch.no_grad()
     @without_denormals
@@ -176,6 +167,45 @@ class LmvicCodec:
                 on_view(view.view_idx, coded.views[position].payload_bytes)
         return pixels
 
+    def _one_by_one(
+        self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None
+    ) -> EncodedGroup:
+        decoded: dict[int, DecodedView] = {}
+        coded, reconstructions = {}, {}
+        choice = CoderChoice(tuple(self.coders))
+        order = order_within_group([source.view for source in views]) if self.switches.between else range(len(views))
+        qualities = view_qualities(views, order, quality=quality, **self._search)
+        for position in order:
+            source, own = views[position], qualities[position]
+            substreams, decoded[position], pixels = self._encode_view(source, decoded, choice, quality=own)
+            if own != quality:
+                substreams.insert(0, Substream(QUALITY, write_quality(own)))
+            coded[position] = CodedView(source.view.view_idx, tuple(substreams))
+            reconstructions[source.view.view_idx] = pixels
+            if on_view is not None:
+                on_view(source.view.view_idx, coded[position].payload_bytes)
+        return EncodedGroup(
+            CodedGroup(group_idx, tuple(coded[position] for position in range(len(views)))), reconstructions
+        )
+
+    def _as_sequence(
+        self,
+        group_idx: int,
+        views: Sequence[SourceView],
+        *,
+        quality: float,
+        on_view: ViewDone | None = None,
+        on_step: StepDone | None,
+    ) -> EncodedGroup:
+        found = self.group_coder.encode(views, quality=quality, on_step=on_step)
+        coded = tuple(
+            CodedView(source.view.view_idx, (Substream(SEQUENCE, found[source.view.view_idx][0]),)) for source in views
+        )
+        if on_view is not None:
+            for view in coded:
+                on_view(view.view_idx, view.payload_bytes)
+        return EncodedGroup(CodedGroup(group_idx, coded), shown(found))
+
     def _encode_view(
         self, source: SourceView, decoded: Mapping[int, DecodedView], choice: CoderChoice, *, quality: float
     ) -> tuple[list[Substream], DecodedView, np.ndarray]:
@@ -205,39 +235,6 @@ class LmvicCodec:
         pixels = to_pixels(picture)
         depth = None if way.depth is None else torch.from_numpy(way.depth.depth())
         return substreams, DecodedView(source.view, self._kept(pixels), depth), pixels
-
-    def _cheaper_sequence(
-        self, one_by_one: EncodedGroup, views: Sequence[SourceView], *, quality: float, on_step: StepDone | None
-    ) -> EncodedGroup | None:
-        """The group as one sequence, where that is cheaper. Fast ones tell whether it could be."""
-        if self.group_coder is None or len(views) < 2 or max(source.pixels[..., 0].size for source in views) >= LARGE:
-            return None
-        rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
-
-        def cost(payload_bytes: int, shown: Mapping[int, np.ndarray]) -> float:
-            pictures = (
-                (to_picture(view.pixels, "cpu"), to_picture(shown[view.view.view_idx], "cpu")) for view in views
-            )
-            return 8 * payload_bytes + sum(error_bits(x, picture, rd_lambda=rd_lambda) for x, picture in pictures)
-
-        def cost_of(found: Coded) -> float:
-            return cost(sum(len(string) for string, _ in found.values()), _shown(found))
-
-        sequence = self.group_coder
-        least = cost(one_by_one.coded.payload_bytes, one_by_one.reconstructions)
-        fast = cost_of(sequence.encode(views, quality=quality, speed=TRIAL_SPEED))
-        if fast > least * TRIAL_MARGIN:
-            return None
-        alone: Coded = {}
-        for view in views:
-            alone |= sequence.encode([view], quality=quality, speed=TRIAL_SPEED)
-        if fast > cost_of(alone) * (1 - SEQUENCE_SAVING):
-            return None
-        found = sequence.encode(views, quality=quality, on_step=on_step)
-        if cost_of(found) > least:
-            return None
-        coded = (CodedView(view.view.view_idx, (Substream(SEQUENCE, found[view.view.view_idx][0]),)) for view in views)
-        return EncodedGroup(CodedGroup(one_by_one.coded.group_idx, tuple(coded)), _shown(found))
 
     def _strings_of(self, way: Prediction) -> list[Substream]:
         """What says how a view is predicted."""
@@ -291,7 +288,3 @@ class LmvicCodec:
         if reference is None:
             raise ArchiveError(f'view {view.view_idx} "{view.name}": refers to views it does not see: damaged')
         return reference
-
-
-def _shown(coded: Coded) -> dict[int, np.ndarray]:
-    return {view_idx: pixels for view_idx, (_, pixels) in coded.items()}

@@ -25,8 +25,6 @@ from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rg
 from nerfstudio_mvc.video.colour_axes import best_turn
 
 SPEED, TRIAL_SPEED = 2, 8
-LARGE = 2_000_000
-"""Pixels of a view from which on no sequence is tried: the encoder holds dozens of them."""
 QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 CRF_AT_QUALITY = (46.8, 42.0, 37.1, 32.0, 26.7, 21.1, 15.2, 10.4)
 """Where a sequence has about the PSNR of a group whose views are coded one by one."""
