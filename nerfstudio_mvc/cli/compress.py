@@ -50,6 +50,9 @@ class Compress:
     """Where depth comes from: fitted 3D Gaussians, the sparse points, or nowhere; auto takes the best possible."""
     depth_effort: EffortChoice = "default"
     """How long fitting 3D Gaussians may take."""
+    effort: EffortChoice = "default"
+    """How long encoding may take: about a third of the time for a larger file (fast), or twice the time for a slightly
+    smaller one (high). Restoring takes as long with either."""
     gaussians: OptionalPath = None
     """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
     attachments: Literal["lean", "all", "none"] = "lean"
@@ -95,6 +98,7 @@ class Compress:
                 order=self.order,
                 depth=self.depth,
                 depth_effort=self.depth_effort,
+                effort=self.effort,
                 gaussians=self.gaussians,
                 attachments=self.attachments,
                 device=self.device,

@@ -90,9 +90,10 @@ def compress_with_smaller_codec(
     start_s = time.monotonic()
     report_event = on_event or ignore_event
     device = resolve_device(device)
-    learned = open_codec(LEARNED, device=device)
+    effort = options["effort"]
+    learned = open_codec(LEARNED, device=device, effort=effort)
     shared = {**options, "device": device, "resume": resume, "on_event": report_event}
-    video = Av1Codec()
+    video = Av1Codec(effort=effort)
     try:
         video.check_encoder()
     except MvcError as error:

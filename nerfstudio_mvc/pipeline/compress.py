@@ -120,6 +120,7 @@ def compress_capture(
     order: Order = DEFAULT_ORDER,
     depth: DepthChoice = "auto",
     depth_effort: EffortChoice = "default",
+    effort: EffortChoice = "default",
     gaussians: Path | None = None,
     attachments: AttachmentChoice = "lean",
     device: str = "auto",
@@ -144,6 +145,7 @@ def compress_capture(
         order: which view follows which; see `capture.view_order.order_views`.
         depth: how the depth of the views is found; see `splatting.prior.estimate_depth`.
         depth_effort: how long fitting Gaussians may take: "fast", "default" or "high".
+        effort: how long encoding the pictures may take, likewise; it says nothing to a codec of your own.
         gaussians: trained 3D Gaussians to take the depth from.
         attachments: "lean" carries every other file but those that can be made again, "all" everything, "none" nothing.
         device: "auto", "cpu" or "cuda".
@@ -182,6 +184,7 @@ def compress_capture(
             order=order,
             depth=depth,
             depth_effort=depth_effort,
+            effort=effort,
             gaussians=gaussians,
             attachments=attachments,
             device=device,
@@ -192,7 +195,7 @@ def compress_capture(
     run = _Run(on_event or ignore_event)
     device = resolve_device(device)
     capture = data if isinstance(data, Capture) else load_capture(Path(data), on_progress=run.step)
-    active_codec = open_codec(codec, device=device, weights=weights) if isinstance(codec, str) else codec
+    active_codec = open_codec(codec, device=device, weights=weights, effort=effort) if isinstance(codec, str) else codec
     groups = split_into_groups(order_views(capture, order, group_size=group_size), group_size)
     if quality is not None:
         run.report(_plan(capture, groups, active_codec, quality, device))
@@ -207,6 +210,7 @@ def compress_capture(
             "order": order,
             "depth": depth,
             "depth_effort": depth_effort,
+            "effort": effort,
             "gaussians": None if gaussians is None else Path(gaussians).name,
             **({} if target is None else {f"target_{target.kind}": target.value}),
         },

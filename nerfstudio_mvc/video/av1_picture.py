@@ -30,16 +30,12 @@ from nerfstudio_mvc.video.av1_sequence import (
     encode_units,
     threading,
 )
+from nerfstudio_mvc.video.av1_speed import LARGE, SPEEDS, TRIAL_SPEED, Effort
 from nerfstudio_mvc.video.colour import MAX_LEVELS, MIDDLE
 from nerfstudio_mvc.video.early_unit import EarlyUnit
 
 SMALLEST_SIDE = 16
 """Of a picture that is predicted; below, it is coded by itself."""
-SPEED, TRIAL_SPEED = 2, 8
-"""libaom's cpu-used: against 5, 2 takes 6 to 11 % fewer bytes at one PSNR for predicted pictures, 5 to 6 % for others;
-3 takes 2 to 7 % fewer (docs/training-log.md). Time: three times as much, less what `_CHEAP_KEY` saves."""
-LARGE, LARGE_SPEED = 2_000_000, 4
-"""Pixels from which on there is no time for that."""
 _SEQUENCE_HEADER = 1
 _PAIR = ("-g", "9999", "-lag-in-frames", "0", "-error-resilience", "1")
 # Two thirds of the time would go into the key frame, of which nothing is kept. Without these intra tools it is a third,
@@ -57,18 +53,20 @@ _LOSSLESS = ("-cpu-used", "8", "-crf", "0", "-aom-params", f"lossless=1:{_SUPERB
 _FAST, _SLOW = ("-usage", "realtime"), ("-usage", "good")  # a second or ten for half a megapixel
 
 
-def encode_picture(planes: np.ndarray, reference: np.ndarray | None, *, crf: int) -> bytes:
+def encode_picture(planes: np.ndarray, reference: np.ndarray | None, *, crf: int, effort: Effort = "default") -> bytes:
     """Code planes Y, Cb, Cr, 10 bit: uint16 [3, height, width].
 
     Args:
         reference: a picture of the same shape to predict it from, which the decoder will have too.
         crf: the encoder's quantiser, 0 (finest) to 63.
+        effort: how long it may take.
 
     Raises:
         NoFfmpegError: there is no ffmpeg that codes AV1.
         MvcError: it failed.
     """
-    speed = SPEED if planes[0].size < LARGE else LARGE_SPEED
+    speeds = SPEEDS[effort]
+    speed = speeds.picture if planes[0].size < LARGE else speeds.large_picture
     units = _encoded(planes, reference, crf=crf, speed=speed)
     return units[0] if reference is None else _sequence_header(units[0]) + units[1]
 

@@ -17,7 +17,6 @@ from nerfstudio_mvc.errors import ArchiveError, MvcError
 from nerfstudio_mvc.video.ffmpeg_pipe import NoFfmpegError, decode_frames, encode_frames, ffmpeg_encoders
 
 ENCODER = "libaom-av1"
-SPEED = 4  # libaom's cpu-used: 5 takes half the time for 3 to 8 % more bytes at one PSNR, 6 a third for 6 to 11 %
 IVF_HEADER = struct.Struct("<4sHH4sHHIIII")
 IVF_FRAME = struct.Struct("<IQ")
 TEMPORAL_DELIMITER = b"\x12\x00"
@@ -43,7 +42,7 @@ def encode_sequence(
     width: int,
     height: int,
     crf: int,
-    speed: int = SPEED,
+    speed: int,
     on_units: Callable[[int], None] | None = None,
 ) -> list[bytes]:
     """Code `count` pictures of one size, each predicted from those before it.
@@ -51,7 +50,7 @@ def encode_sequence(
     Args:
         pictures: planes of 10 bits: uint16 [3, height, width]; taken one at a time.
         crf: the encoder's quantiser, 0 (finest) to 63.
-        speed: libaom's cpu-used.
+        speed: libaom's cpu-used, see `av1_speed`.
         on_units: called with how many strings there are so far, in a thread of its own.
 
     Returns:

@@ -11,6 +11,7 @@ from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS, codec_class_pa
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.errors import WeightsError
+from nerfstudio_mvc.video.av1_speed import Effort
 from nerfstudio_mvc.weights.checkpoint import fingerprint_of, read
 
 FOLDER = Path(__file__).parent
@@ -48,16 +49,21 @@ def find_weights(codec: str, *, weights: Path | None = None, fingerprint: str | 
 
 
 def open_codec(
-    name: str, *, device: str = "cpu", weights: Path | None = None, fingerprint: str | None = None
+    name: str,
+    *,
+    device: str = "cpu",
+    weights: Path | None = None,
+    fingerprint: str | None = None,
+    effort: Effort = "default",
 ) -> MultiViewCodec:
     """A codec with its weights loaded, on `device` ("cpu", "cuda"); with `weights` that hold no network to restore what
-    AV1 codes, their own codes the pictures.
+    AV1 codes, their own codes the pictures. `effort` says how long encoding may take where AV1 does it.
 
     Raises:
         WeightsError: no such codec, no such weights (see `find_weights`), or a damaged file.
     """
     if name in CODECS_WITHOUT_WEIGHTS:
-        return _open_codec_without_weights(name, weights=weights, fingerprint=fingerprint)
+        return _open_codec_without_weights(name, weights=weights, fingerprint=fingerprint, effort=effort)
     codec_class_path(name)
     checkpoint = read(find_weights(name, weights=weights, fingerprint=fingerprint))
     make = load_codec_class(name, preset=checkpoint.preset.name)
@@ -65,14 +71,17 @@ def open_codec(
     if checkpoint.preset.name == "small":
         # Who brings weights wants to see what they do.
         own = weights is not None and checkpoint.restoration is None
-        options = {"switches": LmvicSwitches(av1_pictures=not own), "restoration": checkpoint.restoration}
+        switches = LmvicSwitches(av1_pictures=not own)
+        options = {"switches": switches, "restoration": checkpoint.restoration, "effort": effort}
     return make(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, device=device, **options)
 
 
-def _open_codec_without_weights(name: str, *, weights: Path | None, fingerprint: str | None) -> MultiViewCodec:
+def _open_codec_without_weights(
+    name: str, *, weights: Path | None, fingerprint: str | None, effort: Effort
+) -> MultiViewCodec:
     if weights is not None:
         raise WeightsError(f"codec {name} has no weights: leave out --weights")
-    codec = load_codec_class(name)()
+    codec = load_codec_class(name)(effort=effort)
     if fingerprint not in (None, *codec.readable):
         raise WeightsError(
             f"the archive was written with {name} profile {fingerprint}, this version knows {codec.fingerprint}: "

@@ -17,6 +17,7 @@ from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 from nerfstudio_mvc.video.av1_rate import rate_of_crf
 from nerfstudio_mvc.video.av1_sequence import check_encoder, decode_sequence, encode_sequence
+from nerfstudio_mvc.video.av1_speed import SPEEDS, Effort
 from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rgb, read_format, rgb_from_planes
 from nerfstudio_mvc.video.colour_axes import best_turn
 
@@ -26,14 +27,15 @@ PROFILE, OLDER_PROFILES = "av1-444-10bit-2", ("av1-444-10bit-1",)
 
 
 class Av1Codec:
-    """A video encoder behind the codec interface."""
+    """A video encoder behind the codec interface; `effort` says how long encoding may take."""
 
     name = "av1"
     wants_depth = False
     readable = (PROFILE, *OLDER_PROFILES)
 
-    def __init__(self) -> None:
+    def __init__(self, *, effort: Effort = "default") -> None:
         self.fingerprint = PROFILE
+        self.speed = SPEEDS[effort].sequence
 
     def encode_group(
         self,
@@ -73,7 +75,9 @@ class Av1Codec:
             planes = (planes_from_rgb(picture, form) for picture in pictures)
             on_units = step_counter(on_step, "coding as a video", before=len(strings), total=len(views))
             size = {"width": width, "height": height}
-            units = encode_sequence(planes, count=len(members), **size, crf=rate.crf, on_units=on_units)
+            units = encode_sequence(
+                planes, count=len(members), **size, crf=rate.crf, speed=self.speed, on_units=on_units
+            )
             for position, (view, unit) in enumerate(zip(members, units, strict=True)):
                 head = (Substream(LEVELS, pack_format(form)),) if position == 0 else ()
                 strings[view.view_idx] = (*head, Substream(IMAGE, unit))

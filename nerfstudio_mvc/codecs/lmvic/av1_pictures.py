@@ -19,6 +19,7 @@ from nerfstudio_mvc.codecs.lmvic.restored_planes import better_picture, shown_pi
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.video.av1_picture import SMALLEST_SIDE, decode_picture, encode_picture, try_picture
 from nerfstudio_mvc.video.av1_rate import Rate, rate_of_crf
+from nerfstudio_mvc.video.av1_speed import Effort
 from nerfstudio_mvc.video.colour import (
     PlaneFormat,
     pack_format,
@@ -38,10 +39,11 @@ class Av1Coder:
 
     Args:
         restoration: what `restoration.Restoration` does with pictures is said in the strings; None: nothing is.
+        effort: how long encoding may take.
     """
 
-    def __init__(self, restoration: Restoration | None = None) -> None:
-        self.restoration = restoration
+    def __init__(self, restoration: Restoration | None = None, *, effort: Effort = "default") -> None:
+        self.restoration, self.effort = restoration, effort
 
     def encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> tuple[bytes, Tensor]:
         """Picture [1, 3, H, W], 0..1, any size -> its string and the picture the decoder will show.
@@ -52,7 +54,8 @@ class Av1Coder:
         """
         rate, pixels, size = _rate(quality), to_pixels(x), x.shape[-2:]
         form = PlaneFormat(rate.levels, best_turn(pixels))
-        payload = encode_picture(planes_from_rgb(pixels, form), _planes(reference, size, form), crf=rate.crf)
+        planes, seen = planes_from_rgb(pixels, form), _planes(reference, size, form)
+        payload = encode_picture(planes, seen, crf=rate.crf, effort=self.effort)
         decoded = _decoded(payload, size, reference, form)
         strengths, picture = better_picture(self.restoration, decoded, form, x=x, reference=reference, quality=quality)
         return pack_format(form, mark=strengths is not None) + bytes(strengths or ()) + payload, picture

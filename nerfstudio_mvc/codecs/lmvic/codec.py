@@ -60,6 +60,7 @@ from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
 from nerfstudio_mvc.layers.full_precision import in_full_precision
 from nerfstudio_mvc.video.av1_sequence import has_encoder
+from nerfstudio_mvc.video.av1_speed import Effort
 
 
 class LmvicCodec:
@@ -76,6 +77,7 @@ class LmvicCodec:
         device: str = "cpu",
         switches: LmvicSwitches | None = None,
         restoration: RestorationNet | None = None,
+        effort: Effort = "default",
     ) -> None:
         self.switches = switches or LmvicSwitches()
         self.fingerprint = fingerprint
@@ -90,11 +92,11 @@ class LmvicCodec:
         )
         restoring = None if restoration is None else Restoration(restoration, device=self.device)
         used = restoring if self.switches.restoration else None
-        self.av1, av1_encoder = Av1Coder(restoring), Av1Coder(used)
+        self.av1, av1_encoder = Av1Coder(restoring), Av1Coder(used, effort=effort)
         self.sequences = SequenceCoder(restoring)
         # Without an encoder the network codes alone; what can be decoded does not depend on this.
         with_av1 = self.switches.av1_pictures and has_encoder()
-        self.group_coder = SequenceCoder(used) if with_av1 and self.switches.sequences else None
+        self.group_coder = SequenceCoder(used, effort=effort) if with_av1 and self.switches.sequences else None
         self.coders: dict[str, PictureCoder] = {AV1: av1_encoder} if with_av1 else {}
         if self.switches.network_pictures or not with_av1:
             self.coders[IMAGE] = self.images

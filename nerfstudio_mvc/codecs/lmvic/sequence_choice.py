@@ -15,10 +15,9 @@ import numpy as np
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
-from nerfstudio_mvc.codecs.lmvic.sequence_pictures import TRIAL_SPEED, Coded, SequenceCoder
+from nerfstudio_mvc.codecs.lmvic.sequence_pictures import Coded, SequenceCoder
+from nerfstudio_mvc.video.av1_speed import LARGE, TRIAL_SPEED
 
-LARGE = 2_000_000
-"""Pixels of a view from which on no sequence is tried: the encoder holds dozens of them."""
 WORTH_TRYING, CLEAR = 0.12, 0.3
 """Savings from which on a sequence is tried, and from which on nothing else is."""
 
@@ -29,6 +28,7 @@ def sequence_saving(coder: SequenceCoder, sources: Sequence[SourceView], *, qual
     Raises:
         MvcError: the encoder failed.
     """
+    # The encoder of a sequence holds dozens of frames.
     if len(sources) < 2 or max(source.pixels[..., 0].size for source in sources) >= LARGE:
         return 0.0
     together = coder.encode(sources, quality=quality, speed=TRIAL_SPEED)

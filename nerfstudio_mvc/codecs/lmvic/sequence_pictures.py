@@ -21,10 +21,10 @@ from nerfstudio_mvc.codecs.lmvic.restored_planes import Strengths, better_pictur
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.video.av1_rate import rate_of_crf
 from nerfstudio_mvc.video.av1_sequence import decode_sequence, encode_sequence
+from nerfstudio_mvc.video.av1_speed import SPEEDS, Effort
 from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rgb, read_format
 from nerfstudio_mvc.video.colour_axes import best_turn
 
-SPEED, TRIAL_SPEED = 2, 8
 QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 CRF_AT_QUALITY = (46.8, 42.0, 37.1, 32.0, 26.7, 21.1, 15.2, 10.4)
 """Where a sequence has about the PSNR of a group whose views are coded one by one."""
@@ -39,20 +39,21 @@ class SequenceCoder:
 
     Args:
         restoration: what it does with pictures is said in the strings; None: nothing is.
+        effort: how long encoding may take.
     """
 
-    def __init__(self, restoration: Restoration | None = None) -> None:
-        self.restoration = restoration
+    def __init__(self, restoration: Restoration | None = None, *, effort: Effort = "default") -> None:
+        self.restoration, self.speed = restoration, SPEEDS[effort].restored_sequence
 
     def encode(
         self,
         sources: Sequence[SourceView],
         *,
         quality: float,
-        speed: int = SPEED,
+        speed: int | None = None,
         on_step: StepDone | None = None,
     ) -> Coded:
-        """Views in coding order.
+        """Views in coding order; `speed` in place of what the effort says.
 
         Raises:
             NoFfmpegError: there is no ffmpeg that codes AV1.
@@ -67,7 +68,9 @@ class SequenceCoder:
             planes = (planes_from_rgb(picture, form) for picture in pictures)
             size = {"width": width, "height": height}
             on_units = step_counter(on_step, "coding as a sequence", before=len(coded), total=len(sources))
-            units = encode_sequence(planes, count=len(members), crf=rate.crf, speed=speed, on_units=on_units, **size)
+            units = encode_sequence(
+                planes, count=len(members), crf=rate.crf, speed=speed or self.speed, on_units=on_units, **size
+            )
             head = pack_format(form)
             for view, unit, decoded in zip(members, units, decode_sequence(units, **size), strict=True):
                 strengths, picture = better_picture(
