@@ -28,6 +28,7 @@ from nerfstudio_mvc.pipeline.compress import DEFAULT_GROUP_SIZE, DEFAULT_ORDER
 from nerfstudio_mvc.quality.bd_rate import bd_rate_percent
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.prior import estimate_depth
+from nerfstudio_mvc.video.av1_speed import Effort
 from nerfstudio_mvc.weights.checkpoint import Checkpoint, read
 from nerfstudio_mvc.weights.store import find_weights
 
@@ -104,11 +105,13 @@ class AblationSettings:
         qualities: two or more, for rates at equal PSNR.
         views: of the coding order that are coded, one group.
         weights: a weights file; None takes the newest that ships.
+        effort: how long AV1 may think about each of the many codings.
     """
 
     qualities: tuple[float, ...] = (3.0, 5.0)
     views: int = 4
     weights: Path | None = None
+    effort: Effort = "fast"
 
 
 def measure_ablations(
@@ -166,6 +169,7 @@ def _measure(task: tuple[Path, str, float, AblationSettings]) -> AblationPoint:
         fingerprint=weights.fingerprint,
         switches=variant.switches,
         restoration=weights.restoration,
+        effort=settings.effort,
     )
     sources = _sources(path, settings.views)
     group = [sources[position] for position in _positions(path, settings.views, variant.order)]

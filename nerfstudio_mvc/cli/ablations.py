@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfstudio_mvc.cli.console import print_json, print_table
+from nerfstudio_mvc.cli.flags import EffortChoice
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 MODULE = "python -m nerfstudio_mvc.cli.ablations"
@@ -28,6 +29,8 @@ class Ablations:
     """Two or more."""
     variants: tuple[str, ...] = ()
     """Only these, by name; all when none is given."""
+    effort: EffortChoice = "fast"
+    """How long AV1 may think about each of the many codings."""
     workers: int = 2
     """Processes of one thread each."""
     weights: Path | None = None
@@ -61,7 +64,9 @@ class Ablations:
         if unknown:
             raise UsageError(f"--variants: there is no {sorted(unknown)[0]!r}; there are {', '.join(VARIANTS)}")
         variants = tuple(dict.fromkeys((BASELINE, *self.variants))) if self.variants else tuple(VARIANTS)
-        settings = AblationSettings(qualities=self.qualities, views=self.views, weights=self.weights)
+        settings = AblationSettings(
+            qualities=self.qualities, views=self.views, weights=self.weights, effort=self.effort
+        )
         points = []
         for point in measure_ablations(self.data, variants, settings, workers=self.workers):
             points.append(point)
