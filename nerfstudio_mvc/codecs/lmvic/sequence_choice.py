@@ -1,9 +1,7 @@
 """Whether a group is coded as one sequence, view by view, or both ways to keep the cheaper one.
 
-A fast sequence, against the same frames coded alone as fast, says what frames tell of each other. The share of bits +
-rd_lambda * error that it saves at quality 5: lund_door .36, desk .18, sceaux and saharov .02, brighton and the sample
-.01. As slow as they are written, sequences cost 15 % less than views one by one on lund_door, 1 % less on desk, and are
-far behind on the others.
+A fast sequence, against the same frames coded alone as fast, says what frames tell of each other: the more of bits +
+rd_lambda * error it saves, the cheaper sequences are than views one by one (docs/ablations.md, "sequences").
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
 from nerfstudio_mvc.codecs.lmvic.sequence_pictures import Coded, SequenceCoder
 from nerfstudio_mvc.video.av1_speed import LARGE, TRIAL_SPEED
 
-WORTH_TRYING, CLEAR = 0.12, 0.3
+WORTH_TRYING, CLEAR = 0.1, 0.22
 """Savings from which on a sequence is tried, and from which on nothing else is."""
 
 
