@@ -150,7 +150,7 @@ def test_no_slow_sequence_where_frames_say_nothing_of_each_other(codec, monkeypa
     def fails(self, sources, **settings):
         raise AssertionError("a sequence was coded")
 
-    monkeypatch.setattr(codec_module, "sequence_saving", lambda *arguments, **settings: 0.1)
+    monkeypatch.setattr(codec_module, "sequence_saving", lambda *arguments, **settings: 0.09)
     monkeypatch.setattr(SequenceCoder, "encode", fails)
     assert all("av1" in found for found in names(codec.encode_group(0, plane_views(2), quality=5.0)))
 
