@@ -60,3 +60,8 @@ def densified(
     arrays["log_scales"][chosen] -= shrink
     more = Gaussians(**{name: np.concatenate([arrays[name][keep], added[name]]) for name in arrays})
     return more, keep, len(chosen)
+
+
+def moments_after(moments: tuple[np.ndarray, ...], keep: np.ndarray, added: int) -> tuple[np.ndarray, ...]:
+    """An optimiser's moments, [N, ..] each, of what `densified` has made: new Gaussians begin at zero."""
+    return tuple(np.concatenate([m[keep], np.zeros((added, *m.shape[1:]), m.dtype)]) for m in moments)

@@ -15,7 +15,7 @@ from numba import float32 as f4
 from scipy.spatial import KDTree
 
 from nerfstudio_mvc.compiling import kernel
-from nerfstudio_mvc.splatting.densification import can_be_seen, densification_due, densified
+from nerfstudio_mvc.splatting.densification import can_be_seen, densification_due, densified, moments_after
 from nerfstudio_mvc.splatting.gaussians import SH_BAND_0, Gaussians
 from nerfstudio_mvc.splatting.photometric_loss import PhotometricLoss
 from nerfstudio_mvc.splatting.projection import PinholeCamera
@@ -174,13 +174,10 @@ class _Optimizer:
         self._seen += strength > 0
 
     def densify(self, max_gaussians: int) -> None:
-        """More Gaussians where the image pulls at them; moments of new ones begin at zero."""
+        """More Gaussians where the image pulls at them."""
         strength = self._gradient_sum / np.maximum(self._seen, 1)
         self.gaussians, keep, added = densified(self.gaussians, strength, max_gaussians=max_gaussians, rng=self.rng)
-        self._moments = {
-            name: tuple(np.concatenate([m[keep], np.zeros((added, *m.shape[1:]), m.dtype)]) for m in moments)
-            for name, moments in self._moments.items()
-        }
+        self._moments = {name: moments_after(moments, keep, added) for name, moments in self._moments.items()}
         self._forget()
 
     def finished(self) -> Gaussians:

@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 import numpy as np
 
 from nerfstudio_mvc.errors import CaptureError
-from nerfstudio_mvc.splatting.densification import can_be_seen, densification_due, densified
+from nerfstudio_mvc.splatting.densification import can_be_seen, densification_due, densified, moments_after
 from nerfstudio_mvc.splatting.fitting import (
     BETA_1,
     BETA_2,
@@ -159,17 +159,11 @@ class _Optimizer:
             param.grad = None
 
     def densify(self, max_gaussians: int) -> None:
-        """More Gaussians where the image pulls at them; moments of new ones begin at zero."""
+        """More Gaussians where the image pulls at them."""
         strength = (self._gradient_sum / self._seen.clamp(min=1)).cpu().numpy()
         gaussians, keep, added = densified(self.gaussians(), strength, max_gaussians=max_gaussians, rng=self.rng)
-        kept = {name: [m.cpu().numpy()[keep] for m in moments] for name, moments in self._moments.items()}
-        self._set(
-            gaussians,
-            {
-                name: tuple(np.concatenate([m, np.zeros((added, *m.shape[1:]), m.dtype)]) for m in moments)
-                for name, moments in kept.items()
-            },
-        )
+        old = {name: tuple(m.cpu().numpy() for m in moments) for name, moments in self._moments.items()}
+        self._set(gaussians, {name: moments_after(moments, keep, added) for name, moments in old.items()})
 
     def gaussians(self) -> Gaussians:
         """As they are."""
