@@ -77,15 +77,15 @@ def encode_frames(
 
     Raises:
         MvcError: there is no ffmpeg, or it failed.
-        ShapeError, OSError: whatever `frames` raises.
+        ShapeError, OSError: whatever `frames` or `on_bytes` raises.
     """
     # The rate only decides how fast a player would show the frames.
     arguments = [*_raw_format(width, height), "-r", "25", "-i", "pipe:0", *encoder, "-f", stream_format, "pipe:1"]
     with tempfile.TemporaryFile() as messages:
         process = _start(arguments, stdin=subprocess.PIPE, stderr=messages)
-        parts: list[bytes] = []
+        output = _Output(process.stdout, on_bytes or (lambda part: None))
         # Reads while frames are written: both pipes are short.
-        reader = threading.Thread(target=_read_all, args=(process.stdout, parts, on_bytes or (lambda part: None)))
+        reader = threading.Thread(target=output.read)
         reader.start()
         try:
             _feed(process, frames, (3, height, width))
@@ -96,8 +96,10 @@ def encode_frames(
             reader.join()
             process.stdout.close()
             process.wait()
+        if output.failure is not None:
+            raise output.failure
         _check(process, messages)
-    return b"".join(parts)
+    return b"".join(output.parts)
 
 
 def decode_frames(
@@ -148,11 +150,26 @@ def decode_frames(
             raise MvcError(f"ffmpeg decoded frames of another size than {width}x{height}: the stream is damaged")
 
 
-def _read_all(pipe: io.BufferedReader, parts: list[bytes], on_bytes: Callable[[bytes], None]) -> None:
-    while part := pipe.read1():
-        parts.append(part)
-        on_bytes(part)
-    on_bytes(b"")
+class _Output:
+    """What a program writes, read to its end; if telling fails, all is read nevertheless, or the program would wait."""
+
+    def __init__(self, pipe: io.BufferedReader, on_bytes: Callable[[bytes], None]) -> None:
+        self._pipe, self._on_bytes = pipe, on_bytes
+        self.parts: list[bytes] = []
+        self.failure: BaseException | None = None
+
+    def read(self) -> None:
+        while part := self._pipe.read1():
+            self.parts.append(part)
+            self._tell(part)
+        self._tell(b"")
+
+    def _tell(self, part: bytes) -> None:
+        if self.failure is None:
+            try:
+                self._on_bytes(part)
+            except BaseException as error:  # raised again by the thread that waits for this one
+                self.failure = error
 
 
 def _raw_format(width: int, height: int) -> list[str]:

@@ -29,6 +29,18 @@ def test_frames_come_back_bit_for_bit_from_a_lossless_encoder() -> None:
 
 
 @needs_ffmpeg
+def test_a_listener_that_fails_keeps_nobody_waiting() -> None:
+    def fails(part: bytes) -> None:
+        raise ValueError("nobody listens")
+
+    # More than a pipe holds, both ways.
+    with pytest.raises(ValueError, match="nobody listens"):
+        encode_frames(
+            iter(noise(200)), width=48, height=24, encoder=("-c:v", "ffv1"), stream_format="nut", on_bytes=fails
+        )
+
+
+@needs_ffmpeg
 def test_a_reader_may_stop_early() -> None:
     stream = encode_frames(iter(noise(40)), width=48, height=24, encoder=("-c:v", "ffv1"), stream_format="nut")
     frames = decode_frames(stream, width=48, height=24, stream_format="nut")
