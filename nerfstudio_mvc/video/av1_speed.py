@@ -22,20 +22,21 @@ class EncoderSpeeds:
 
     Attributes:
         picture, large_picture: one picture, alone or given a reference, and one of `LARGE` or more pixels.
-        restored_sequence: views as a sequence, where its frames are restored afterwards.
+        restored_sequence, large_restored_sequence: views as a sequence whose frames are restored afterwards, likewise.
         sequence: views as a sequence and nothing else.
     """
 
     picture: int
     large_picture: int
     restored_sequence: int
+    large_restored_sequence: int
     sequence: int
 
 
 SPEEDS: dict[Effort, EncoderSpeeds] = {
-    "fast": EncoderSpeeds(picture=5, large_picture=6, restored_sequence=4, sequence=6),
-    "default": EncoderSpeeds(picture=2, large_picture=4, restored_sequence=2, sequence=4),
-    "high": EncoderSpeeds(picture=1, large_picture=2, restored_sequence=1, sequence=2),
+    "fast": EncoderSpeeds(picture=5, large_picture=6, restored_sequence=4, large_restored_sequence=6, sequence=6),
+    "default": EncoderSpeeds(picture=2, large_picture=4, restored_sequence=2, large_restored_sequence=4, sequence=4),
+    "high": EncoderSpeeds(picture=1, large_picture=2, restored_sequence=1, large_restored_sequence=2, sequence=2),
 }
 TRIAL_SPEED = 8
 """To compare ways of coding by."""

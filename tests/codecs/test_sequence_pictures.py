@@ -166,13 +166,26 @@ def test_a_sequence_saves_what_frames_tell_of_each_other():
     assert abs(savings[1]) < 0.1
 
 
+def test_large_views_are_compared_at_half_their_size(monkeypatch):
+    sizes, encode = set(), SequenceCoder.encode
+
+    def noted(self, sources, **settings):
+        sizes.update(source.pixels.shape for source in sources)
+        return encode(self, sources, **settings)
+
+    monkeypatch.setattr(SequenceCoder, "encode", noted)
+    monkeypatch.setattr(sequence_choice, "LARGE", 100 * 72)
+    assert sequence_saving(SequenceCoder(), plane_views(2), quality=5.0, rd_lambda=1e-2) != 0
+    assert sizes == {(36, 50, 3)}
+
+
 def test_single_views_and_large_ones_are_no_sequence(codec, monkeypatch):
     def fails(self, sources, **settings):
         raise AssertionError("a sequence was tried")
 
     monkeypatch.setattr(SequenceCoder, "encode", fails)
     codec.encode_group(0, plane_views(1), quality=3.0)
-    monkeypatch.setattr(sequence_choice, "LARGE", 100)
+    monkeypatch.setattr(sequence_choice, "LARGEST", 100)
     codec.encode_group(0, plane_views(2), quality=3.0)
     switches = replace(codec.switches, restoration=False, sequences=False)
     off = LmvicCodec(codec.model, codec.tables, fingerprint="", switches=switches)

@@ -10,6 +10,7 @@ from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc import compress_capture
 from nerfstudio_mvc.archive.reader import ArchiveReader
+from nerfstudio_mvc.codecs.lmvic import sequence_pictures
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.sequence_pictures import SequenceCoder
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
@@ -40,6 +41,7 @@ def test_each_effort_takes_longer_than_the_one_before():
         for field in fields(EncoderSpeeds):
             assert getattr(faster, field.name) > getattr(slower, field.name)
     assert all(speeds.large_picture > speeds.picture for speeds in SPEEDS.values())
+    assert all(speeds.large_restored_sequence > speeds.restored_sequence for speeds in SPEEDS.values())
 
 
 @pytest.mark.parametrize("effort", ["fast", "high"])
@@ -60,6 +62,12 @@ def test_large_pictures_take_less(told, monkeypatch):
         av1_picture.encode_picture(np.full((3, side, side), 400, np.uint16), None, crf=40)
     assert LARGE > 10**6
     assert told == [SPEEDS["default"].large_picture, SPEEDS["default"].picture]
+
+
+def test_sequences_of_large_pictures_take_less(told, monkeypatch):
+    monkeypatch.setattr(sequence_pictures, "LARGE", 100 * 72)
+    SequenceCoder().encode(plane_views(2), quality=5.0)
+    assert told == [SPEEDS["default"].large_restored_sequence]
 
 
 def test_a_capture_is_compressed_with_the_effort(told, tmp_path):

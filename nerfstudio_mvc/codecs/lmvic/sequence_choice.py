@@ -7,8 +7,10 @@ rd_lambda * error it saves, the cheaper sequences are than views one by one (doc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from PIL import Image
 
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits
@@ -16,6 +18,8 @@ from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
 from nerfstudio_mvc.codecs.lmvic.sequence_pictures import Coded, SequenceCoder
 from nerfstudio_mvc.video.av1_speed import LARGE, TRIAL_SPEED
 
+LARGEST = 4_200_000
+"""Pixels of a view up to which sequences are tried: the encoder of twenty frames of 1920x1080 takes 1.3 GiB."""
 WORTH_TRYING, CLEAR = 0.1, 0.22
 """Savings from which on a sequence is tried, and from which on nothing else is."""
 
@@ -26,9 +30,11 @@ def sequence_saving(coder: SequenceCoder, sources: Sequence[SourceView], *, qual
     Raises:
         MvcError: the encoder failed.
     """
-    # The encoder of a sequence holds dozens of frames.
-    if len(sources) < 2 or max(source.pixels[..., 0].size for source in sources) >= LARGE:
+    largest = max(source.view.width * source.view.height for source in sources)
+    if len(sources) < 2 or largest > LARGEST:
         return 0.0
+    if largest >= LARGE:
+        sources = [_half(source) for source in sources]
     together = coder.encode(sources, quality=quality, speed=TRIAL_SPEED)
     alone: Coded = {}
     for source in sources:
@@ -48,6 +54,13 @@ def coding_cost(
         (to_picture(source.pixels, "cpu"), to_picture(pixels[source.view.view_idx], "cpu")) for source in sources
     )
     return 8 * payload_bytes + sum(error_bits(x, picture, rd_lambda=rd_lambda) for x, picture in pictures)
+
+
+def _half(source: SourceView) -> SourceView:
+    """At half the size: the savings to compare with are those of pictures of half a megapixel to one."""
+    size = source.view.width // 2, source.view.height // 2
+    pixels = np.array(Image.fromarray(source.pixels).resize(size, Image.Resampling.BOX))
+    return SourceView(replace(source.view, width=size[0], height=size[1]), pixels)
 
 
 def shown(coded: Coded) -> dict[int, np.ndarray]:

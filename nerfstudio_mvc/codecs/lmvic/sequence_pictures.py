@@ -21,7 +21,7 @@ from nerfstudio_mvc.codecs.lmvic.restored_planes import Strengths, better_pictur
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.video.av1_rate import rate_of_crf
 from nerfstudio_mvc.video.av1_sequence import decode_sequence, encode_sequence
-from nerfstudio_mvc.video.av1_speed import SPEEDS, Effort
+from nerfstudio_mvc.video.av1_speed import LARGE, SPEEDS, Effort
 from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rgb, read_format
 from nerfstudio_mvc.video.colour_axes import best_turn
 
@@ -43,7 +43,7 @@ class SequenceCoder:
     """
 
     def __init__(self, restoration: Restoration | None = None, *, effort: Effort = "default") -> None:
-        self.restoration, self.speed = restoration, SPEEDS[effort].restored_sequence
+        self.restoration, self.speeds = restoration, SPEEDS[effort]
 
     def encode(
         self,
@@ -67,9 +67,10 @@ class SequenceCoder:
             form = PlaneFormat(rate.levels, best_turn(pictures[0], pictures[1:]))
             planes = (planes_from_rgb(picture, form) for picture in pictures)
             size = {"width": width, "height": height}
+            usual = self.speeds.restored_sequence if width * height < LARGE else self.speeds.large_restored_sequence
             on_units = step_counter(on_step, "coding as a sequence", before=len(coded), total=len(sources))
             units = encode_sequence(
-                planes, count=len(members), crf=rate.crf, speed=speed or self.speed, on_units=on_units, **size
+                planes, count=len(members), crf=rate.crf, speed=speed or usual, on_units=on_units, **size
             )
             head = pack_format(form)
             for view, unit, decoded in zip(members, units, decode_sequence(units, **size), strict=True):
