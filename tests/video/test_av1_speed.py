@@ -14,6 +14,7 @@ from nerfstudio_mvc.codecs.lmvic import sequence_pictures
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.sequence_pictures import SequenceCoder
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.pipeline.progress import StepProgress
 from nerfstudio_mvc.video import av1_picture, av1_sequence
 from nerfstudio_mvc.video.av1_sequence import has_encoder
 from nerfstudio_mvc.video.av1_speed import LARGE, SPEEDS, TRIAL_SPEED, EncoderSpeeds
@@ -72,7 +73,10 @@ def test_sequences_of_large_pictures_take_less(told, monkeypatch):
 
 def test_a_capture_is_compressed_with_the_effort(told, tmp_path):
     capture = write_nerfstudio_capture(tmp_path / "capture", views=2)
-    compress_capture(capture, tmp_path / "a.mvc", codec="av1", effort="high")
+    events = []
+    compress_capture(capture, tmp_path / "a.mvc", codec="av1", effort="high", on_event=events.append)
     assert told == [SPEEDS["high"].sequence]
     with ArchiveReader(tmp_path / "a.mvc") as archive:
         assert archive.manifest.parameters["effort"] == "high"
+    # How far the encoder is was told as well.
+    assert [StepProgress("coding as a video", done, 2) in events for done in (1, 2)] == [True, True]
