@@ -51,8 +51,8 @@ class Compress:
     depth_effort: EffortChoice = "default"
     """How long fitting 3D Gaussians may take."""
     effort: EffortChoice = "default"
-    """How long encoding may take: about half the time for some 5 % more bytes (fast), or more time for a slightly smaller
-    file (high). Restoring takes as long with either."""
+    """How long encoding may take: about half the time for some 5 % more bytes (fast), or more of it for a slightly
+    smaller file (high). Restoring takes as long with either."""
     gaussians: OptionalPath = None
     """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
     attachments: Literal["lean", "all", "none"] = "lean"
