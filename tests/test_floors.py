@@ -30,7 +30,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"entropy", "layers", "geometry", "video", "capture", "coded", "compiling", "errors"},
         {"torch", "numba"},
     ),
-    "weights": ({"codecs", "entropy", "layers", "errors"}, {"torch", "safetensors"}),
+    "weights": ({"codecs", "video", "entropy", "layers", "errors"}, {"torch", "safetensors"}),
     "compressai_models": ({"codecs", "weights"}, {"torch", "compressai"}),
     "training": (
         {
