@@ -159,7 +159,7 @@ def test_a_sequence_saves_what_frames_tell_of_each_other():
     first, second = plane_views(2)
     noise = np.random.default_rng(0).integers(0, 256, first.pixels.shape).astype(np.uint8)
     savings = [
-        sequence_saving(SequenceCoder(), [first, replace(second, pixels=pixels)], quality=5.0, rd_lambda=1e4)
+        sequence_saving([first, replace(second, pixels=pixels)], quality=5.0, rd_lambda=1e4)
         for pixels in (first.pixels, noise)
     ]
     assert savings[0] > 0.3  # a frame that is the one before it costs nothing
@@ -175,7 +175,7 @@ def test_large_views_are_compared_at_half_their_size(monkeypatch):
 
     monkeypatch.setattr(SequenceCoder, "encode", noted)
     monkeypatch.setattr(sequence_choice, "LARGE", 100 * 72)
-    assert sequence_saving(SequenceCoder(), plane_views(2), quality=5.0, rd_lambda=1e-2) != 0
+    assert sequence_saving(plane_views(2), quality=5.0, rd_lambda=1e-2) != 0
     assert sizes == {(36, 50, 3)}
 
 

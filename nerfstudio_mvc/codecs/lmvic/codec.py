@@ -125,7 +125,7 @@ class LmvicCodec:
             check_pixels(source)
         saving, rd_lambda = 0.0, rd_lambda_of(self.model.config.rd_lambdas, quality)
         if self.group_coder is not None:
-            saving = sequence_saving(self.group_coder, views, quality=quality, rd_lambda=rd_lambda)
+            saving = sequence_saving(views, quality=quality, rd_lambda=rd_lambda)
         if saving >= CLEAR:
             return self._as_sequence(group_idx, views, quality=quality, on_view=on_view, on_step=on_step)
         one_by_one = self._one_by_one(group_idx, views, quality=quality, on_view=on_view)

@@ -23,7 +23,7 @@ WORTH_TRYING, CLEAR = 0.1, 0.22
 """Savings from which on a sequence is tried, and from which on nothing else is."""
 
 
-def sequence_saving(coder: SequenceCoder, sources: Sequence[SourceView], *, quality: float, rd_lambda: float) -> float:
+def sequence_saving(sources: Sequence[SourceView], *, quality: float, rd_lambda: float) -> float:
     """The share of their cost that views save as one fast sequence; 0 where none is to be tried.
 
     Raises:
@@ -34,6 +34,7 @@ def sequence_saving(coder: SequenceCoder, sources: Sequence[SourceView], *, qual
         return 0.0
     if largest >= LARGE:
         sources = [_half(source) for source in sources]
+    coder = SequenceCoder()  # restoring all frames would take longer than coding them, and change little
     together = coder.encode(sources, quality=quality, speed=TRIAL_SPEED)
     alone: Coded = {}
     for source in sources:
