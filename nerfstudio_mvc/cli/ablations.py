@@ -17,8 +17,8 @@ MODULE = "python -m nerfstudio_mvc.cli.ablations"
 class Ablations:
     """Code the first views of captures with one switch of LMVIC moved at a time; bits at equal PSNR.
 
-    Depth is that of the sparse points. Five captures of a megapixel, four views each, take a quarter of an hour on two
-    idle cores.
+    Depth is that of the sparse points. A variant at one quality, three views of .6 to .8 megapixels, takes a core about
+    half a minute.
     """
 
     data: tuple[Path, ...]
