@@ -104,14 +104,30 @@ class AblationSettings:
     Attributes:
         qualities: two or more, for rates at equal PSNR.
         views: of the coding order that are coded, one group.
-        weights: a weights file; None takes the newest that ships.
+        weights: a weights file; None takes the newest that ships. In one that holds no network to restore what AV1 codes
+            its own codes all pictures.
+        retrained: variants and, for each, weights that were trained to do without; measured beside the variant itself.
         effort: how long AV1 may think about each of the many codings.
     """
 
     qualities: tuple[float, ...] = (3.0, 5.0)
     views: int = 4
     weights: Path | None = None
+    retrained: tuple[tuple[str, Path], ...] = ()
     effort: Effort = "fast"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One point: `label` is what it is called, `variant` what is done."""
+
+    capture: Path
+    label: str
+    variant: str
+    weights: Path | None
+    quality: float
+    views: int
+    effort: Effort
 
 
 def measure_ablations(
@@ -123,10 +139,12 @@ def measure_ablations(
         CaptureError: a capture cannot be read or has fewer than two views.
         WeightsError: the weights are not those of the small model.
     """
+    ways = [(variant, variant, settings.weights) for variant in variants]
+    ways += [(f"{variant}, retrained", variant, weights) for variant, weights in settings.retrained]
     tasks = [
-        (capture, variant, quality, settings)
+        _Task(capture, *way, quality=quality, views=settings.views, effort=settings.effort)
         for capture in captures
-        for variant in variants
+        for way in ways
         for quality in settings.qualities
     ]
     # Processes of one thread each: twice as fast as two threads of one.
@@ -159,27 +177,29 @@ def rate_change_percent(points: Sequence[AblationPoint], variant: str) -> float 
         return None
 
 
-def _measure(task: tuple[Path, str, float, AblationSettings]) -> AblationPoint:
-    path, name, quality, settings = task
-    variant = VARIANTS[name]
-    weights = _weights(settings.weights)
+def _measure(task: _Task) -> AblationPoint:
+    path, variant = task.capture, VARIANTS[task.variant]
+    weights = _weights(task.weights)
+    switches = variant.switches
+    if task.weights is not None and weights.restoration is None:
+        switches = replace(switches, av1_pictures=False)
     codec = LmvicCodec(
         weights.model,
         weights.tables,
         fingerprint=weights.fingerprint,
-        switches=variant.switches,
+        switches=switches,
         restoration=weights.restoration,
-        effort=settings.effort,
+        effort=task.effort,
     )
-    sources = _sources(path, settings.views)
-    group = [sources[position] for position in _positions(path, settings.views, variant.order)]
-    encoded = codec.encode_group(0, group, quality=quality)
+    sources = _sources(path, task.views)
+    group = [sources[position] for position in _positions(path, task.views, variant.order)]
+    encoded = codec.encode_group(0, group, quality=task.quality)
     pixels = sum(source.pixels.shape[0] * source.pixels.shape[1] for source in group)
     strings = [substream for view in encoded.coded.views for substream in view.substreams]
     return AblationPoint(
         capture=path.name,
-        variant=name,
-        quality=quality,
+        variant=task.label,
+        quality=task.quality,
         views=len(group),
         predicted_views=sum(string.name == "references" for string in strings),
         bpp=8 * encoded.coded.payload_bytes / pixels,

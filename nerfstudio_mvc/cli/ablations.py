@@ -34,7 +34,9 @@ class Ablations:
     workers: int = 2
     """Processes of one thread each."""
     weights: Path | None = None
-    """A weights file instead of the one that ships."""
+    """A weights file instead of the one that ships; one without a network to restore what AV1 codes codes all itself."""
+    retrained: tuple[str, ...] = ()
+    """VARIANT=FILE: that variant once more, with weights that ns-mvc-train --ablation has trained to do without."""
     output: Path | None = None
     """A Markdown file whose measured part is replaced."""
     json: bool = False
@@ -60,12 +62,17 @@ class Ablations:
             weights_fingerprint,
         )
 
-        unknown = set(self.variants) - set(VARIANTS)
+        retrained = tuple(_pair(word) for word in self.retrained)
+        unknown = {*self.variants, *(variant for variant, _ in retrained)} - set(VARIANTS)
         if unknown:
-            raise UsageError(f"--variants: there is no {sorted(unknown)[0]!r}; there are {', '.join(VARIANTS)}")
+            raise UsageError(f"there is no variant {sorted(unknown)[0]!r}; there are {', '.join(VARIANTS)}")
         variants = tuple(dict.fromkeys((BASELINE, *self.variants))) if self.variants else tuple(VARIANTS)
         settings = AblationSettings(
-            qualities=self.qualities, views=self.views, weights=self.weights, effort=self.effort
+            qualities=self.qualities,
+            views=self.views,
+            weights=self.weights,
+            retrained=retrained,
+            effort=self.effort,
         )
         points = []
         for point in measure_ablations(self.data, variants, settings, workers=self.workers):
@@ -85,6 +92,13 @@ class Ablations:
                 print_table(rows, header=header, right=range(1, len(header)))
                 print()
         return 0
+
+
+def _pair(word: str) -> tuple[str, Path]:
+    variant, equals, weights = word.partition("=")
+    if not equals or not weights:
+        raise UsageError(f"--retrained {word}: give VARIANT=FILE")
+    return variant, Path(weights)
 
 
 def _command() -> str:

@@ -39,7 +39,7 @@ class Train:
     distortion: Literal["mse", "ms-ssim"] = "mse"
     """What the model is trained for. ms-ssim goes on best from weights trained for mse (--start-from)."""
     ablation: Literal["none", "separate", "concatenate", "no-mask", "no-depth-prediction"] = "none"
-    """Train the paper's model without one of its parts."""
+    """Train without one of the model's parts; no-depth-prediction goes with --preset paper alone."""
     start_from: OptionalPath = None
     """Float weights that a new run starts from (float_weights.safetensors of another run)."""
     device: DeviceChoice = "auto"
@@ -96,8 +96,10 @@ class Train:
             )
         if self.preset == "paper" and self.stills:
             raise UsageError("--stills are single views: --preset paper trains on runs of views, leave them out")
-        if self.preset != "paper" and self.ablation != "none":
-            raise UsageError("--ablation goes with --preset paper")
+        if self.ablation != "none" and self.preset == "restoration":
+            raise UsageError("--ablation goes with --preset small or paper")
+        if self.ablation == "no-depth-prediction" and self.preset != "paper":
+            raise UsageError("--ablation no-depth-prediction goes with --preset paper: small codes depth by itself")
         if self.preset == "restoration" and self.distortion != "mse":
             raise UsageError("--preset restoration trains for --distortion mse alone")
         if self.distortion == "ms-ssim" and self.crop_px < 192:
@@ -109,7 +111,7 @@ class Train:
 
         rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
         recipe = Recipe(minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, distortion=self.distortion, **rate)
-        return train(data, self.output_dir, recipe, **options)
+        return train(data, self.output_dir, recipe, ablation=self.ablation, **options)
 
     def _train_restoration(self, data: TrainingData, **options: Any) -> TrainReport:
         from nerfstudio_mvc.training.restoration_run import RestorationRecipe, train_restoration

@@ -18,11 +18,13 @@ from nerfstudio_mvc.capture.image_files import IMAGE_SUFFIXES, read_size
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.splatting.prior import DepthMethod, estimate_depth
+from nerfstudio_mvc.training.ablated_views import SWITCHES, SmallAblation, ValidEverywhere
 from nerfstudio_mvc.training.export import export
 from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
-from nerfstudio_mvc.training.loop import Recipe, Trainer
+from nerfstudio_mvc.training.loop import PredictedViews, Recipe, Trainer
 from nerfstudio_mvc.training.moved_views import MixedViews, MovedViews
 from nerfstudio_mvc.training.pictures import Pictures, nothing_to_train_on, photographs_below
 from nerfstudio_mvc.training.team import team_from_environment
@@ -71,6 +73,7 @@ def train(
     config: LmvicConfig | None = None,
     threads: int | None = None,
     device: str = "cpu",
+    ablation: SmallAblation = "none",
     start_from: Path | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -87,6 +90,7 @@ def train(
         config: widths of a new model; those of the small preset when None.
         threads: CPU threads; all when None.
         device: "cpu" or "cuda"; of several processes that `torchrun` started each takes a GPU of its own.
+        ablation: what the model is to learn to do without; the codec has a switch for the same (`ablated_views`).
         start_from: float weights that a new run starts from instead of noise; a run that is continued has its own.
         on_step: called with (step, done, total) before and after training.
         on_progress: called with each line of the learning curve.
@@ -103,9 +107,7 @@ def train(
     pictures = Pictures(_photographs(data, recipe.crop_px), cache=output_dir / "pictures")
     team, device = team_from_environment(device)
     with team.one_after_another():
-        warped_paths = _warped_paths(data, output_dir / "warped", recipe.crop_px, on_step)
-    warped = [WarpedViews(warped_paths)] if warped_paths else []
-    predicted = MixedViews([*warped, MovedViews(pictures)])
+        predicted = _predicted_views(data, pictures, output_dir, recipe.crop_px, ablation, on_step)
     torch.manual_seed(recipe.seed)
     trainer = Trainer(ImageModel(config or LmvicConfig()), pictures, predicted, recipe, device=device, team=team)
     checkpoint, last = run_with_curve(
@@ -166,8 +168,31 @@ def _photographs(data: TrainingData, crop_px: int) -> list[Path]:
     return photographs
 
 
+def _predicted_views(
+    data: TrainingData,
+    pictures: Pictures,
+    output_dir: Path,
+    crop_px: int,
+    ablation: SmallAblation,
+    on_step: Callable[[str, int, int], None],
+) -> PredictedViews | None:
+    switches = SWITCHES[ablation]
+    if not switches.predict:
+        return None
+    folder = output_dir / ("warped" if switches.align else "unaligned")
+    paths = _warped_paths(data, folder, crop_px, switches, on_step)
+    # A photograph that was moved a little is a well-aligned neighbour.
+    moved = [MovedViews(pictures)] if switches.align or not paths else []
+    mixed = MixedViews([*([WarpedViews(paths)] if paths else []), *moved])
+    return mixed if switches.mask else ValidEverywhere(mixed)
+
+
 def _warped_paths(
-    data: TrainingData, folder: Path, crop_px: int, on_step: Callable[[str, int, int], None]
+    data: TrainingData,
+    folder: Path,
+    crop_px: int,
+    switches: LmvicSwitches,
+    on_step: Callable[[str, int, int], None],
 ) -> list[Path]:
     paths: list[Path] = []
     for done, root in enumerate(data.captures):
@@ -177,7 +202,7 @@ def _warped_paths(
         if not finished.exists():
             capture = load_capture(root)
             prior = estimate_depth(capture, method=data.depth)
-            store_warped_views(capture, prior, target)
+            store_warped_views(capture, prior, target, switches=switches)
             finished.touch()
         paths += [
             path for path in sorted(target.glob("*.npy")) if min(np.load(path, mmap_mode="r").shape[:2]) >= crop_px
@@ -189,10 +214,11 @@ def _warped_paths(
 
 @torch.no_grad()
 def _export_samples(trainer: Trainer, count: int) -> Iterator[tuple[Tensor, Reference | None]]:
-    """`count` crops, alternately alone and with their warped neighbours; the same ones for the same seed."""
+    """`count` crops, alternately alone and with their warped neighbours if there are such; the same ones for the same
+    seed."""
     rng = np.random.default_rng(trainer.recipe.seed)
     for index in range(count):
-        if index % 2 == 0:
+        if trainer.warped is None or index % 2 == 0:
             yield trainer.pictures.batch(1, trainer.recipe.crop_px, rng), None
         else:
             view, warped, valid = trainer.warped.batch(1, trainer.recipe.crop_px, rng)

@@ -25,6 +25,7 @@ from nerfstudio_mvc.codecs.lmvic.motion_search import find_motions
 from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_latent_tables
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import (
+    ALL_ON,
     DecodedView,
     filled,
     moved_references,
@@ -32,6 +33,7 @@ from nerfstudio_mvc.codecs.lmvic.reference_pictures import (
     to_pixels,
     warped_references,
 )
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.splatting.prior import DepthPrior
 from nerfstudio_mvc.training.crops import draw_crops, split_stacked
 
@@ -41,9 +43,17 @@ RANKS = ((0, 1), (1, 2), (0, 3), (2, 4))
 
 
 def store_warped_views(
-    capture: Capture, prior: DepthPrior, folder: Path, *, on_view: Callable[[int], None] | None = None
+    capture: Capture,
+    prior: DepthPrior,
+    folder: Path,
+    *,
+    switches: LmvicSwitches = ALL_ON,
+    on_view: Callable[[int], None] | None = None,
 ) -> int:
-    """Write one .npy (uint8 [H, W, 11]) per view of `capture` that has a depth; returns how many there are."""
+    """Write one .npy (uint8 [H, W, 11]) per view of `capture` that has a depth; returns how many there are.
+
+    `switches` say whether neighbours are aligned and moved.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     distances = camera_distances(capture.views)
     states = [
@@ -63,7 +73,9 @@ def store_warped_views(
         source = SourceView(view, pixels, depth_map.depth, depth_map.valid)
         depth = torch.from_numpy(depth_for_prediction(source, neighbours, tables=tables).depth())
         x = to_picture(pixels, "cpu")
-        references = moved_at(x, warped_references(view, depth, neighbours), quality=_quality(view.view_idx))
+        references = warped_references(view, depth, neighbours, switches=switches)
+        if switches.motion:
+            references = moved_at(x, references, quality=_quality(view.view_idx))
         layers = [to_pixels(reference.picture) for reference in references]
         validity = [to_pixels(reference.valid) for reference in references]
         np.save(folder / f"{view.view_idx:04d}.npy", np.concatenate([pixels, *layers, *validity], 2))
