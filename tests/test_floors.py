@@ -18,12 +18,16 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "coded": (set(), set()),
     "compiling": (set(), {"numba"}),
+    "cores": (set(), set()),
     "capture": ({"colmap_io", "errors"}, {"PIL"}),
     "archive": ({"capture", "colmap_io", "coded", "errors"}, set()),
     "quality": ({"errors"}, {"torch", "scipy"}),
     "geometry": ({"colmap_io", "capture", "errors"}, {"torch"}),
-    "splatting": ({"colmap_io", "capture", "compiling", "errors"}, {"numba", "scipy", "torch", "gsplat", "PIL"}),
-    "video": ({"errors"}, {"imageio_ffmpeg"}),
+    "splatting": (
+        {"colmap_io", "capture", "compiling", "cores", "errors"},
+        {"numba", "scipy", "torch", "gsplat", "PIL"},
+    ),
+    "video": ({"cores", "errors"}, {"imageio_ffmpeg"}),
     "layers": ({"errors"}, {"torch"}),
     "entropy": ({"layers", "coded", "errors"}, {"torch", "constriction"}),
     "codecs": (
@@ -48,8 +52,21 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "PIL", "safetensors"},
     ),
     "pipeline": (
-        {"weights", "codecs", "splatting", "archive", "geometry", "quality", "capture", "colmap_io", "coded", "errors"},
-        {"torch", "PIL"},
+        {
+            "weights",
+            "codecs",
+            "splatting",
+            "archive",
+            "geometry",
+            "video",
+            "quality",
+            "capture",
+            "colmap_io",
+            "coded",
+            "cores",
+            "errors",
+        },
+        {"torch", "PIL", "psutil"},
     ),
     "benchmarking": (
         {

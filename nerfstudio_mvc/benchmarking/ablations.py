@@ -104,9 +104,9 @@ class AblationSettings:
     Attributes:
         qualities: two or more, for rates at equal PSNR.
         views: of the coding order that are coded, one group.
-        weights: a weights file; None takes the newest that ships. In one that holds no network to restore what AV1 codes
-            its own codes all pictures.
-        retrained: variants and, for each, weights that were trained to do without; measured beside the variant itself.
+        weights: a weights file; None takes the newest that ships. One that holds no network to restore what AV1 codes
+            codes all pictures itself.
+        retrained: variants and, for each, weights trained to do without; measured beside the variant itself.
         effort: how long AV1 may think about each of the many codings.
     """
 

@@ -34,7 +34,8 @@ class Ablations:
     workers: int = 2
     """Processes of one thread each."""
     weights: Path | None = None
-    """A weights file instead of the one that ships; one without a network to restore what AV1 codes codes all itself."""
+    """A weights file instead of the one that ships. One without a network to restore what AV1 codes codes all
+    pictures itself."""
     retrained: tuple[str, ...] = ()
     """VARIANT=FILE: that variant once more, with weights that ns-mvc-train --ablation has trained to do without."""
     output: Path | None = None

@@ -13,8 +13,10 @@ from nerfstudio_mvc.cli.flags import (
     DeviceChoice,
     EffortChoice,
     OptionalFloat,
+    OptionalInt,
     OptionalPath,
     OptionalText,
+    check_jobs_flag,
     parse_bytes,
 )
 from nerfstudio_mvc.cli.main import UsageError, run_command
@@ -59,6 +61,8 @@ class Compress:
     """Other files carried along, restored byte for byte: all but what can be made again, all, or none."""
     device: DeviceChoice = "auto"
     """Where the networks run."""
+    jobs: OptionalInt = None
+    """Groups that are coded at once; as many as cores and memory allow when not given."""
     resume: bool = False
     """Go on with what a stopped run with the same data and settings has left."""
     force: bool = False
@@ -77,6 +81,7 @@ class Compress:
             raise UsageError(f"--quality {self.quality:g} is out of range: give a number from 1 (smallest) to 8 (best)")
         if self.group_size < 1:
             raise UsageError(f"--group-size {self.group_size} is out of range: give 1 or more")
+        check_jobs_flag(self.jobs)
         for name, value in (("bpp", self.target_bpp), ("psnr", self.target_psnr)):
             if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"--target-{name} {value:g} is out of range: give a number above 0")
@@ -102,6 +107,7 @@ class Compress:
                 gaussians=self.gaussians,
                 attachments=self.attachments,
                 device=self.device,
+                jobs=self.jobs,
                 resume=self.resume,
                 force=self.force,
                 weights=self.weights,

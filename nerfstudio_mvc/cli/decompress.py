@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from nerfstudio_mvc.cli.console import format_seconds, print_json, print_table
-from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalPath
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalInt, OptionalPath, check_jobs_flag
 from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
 
 
@@ -25,6 +25,8 @@ class Decompress:
     """keep the names, JPEG again at quality 95; or png, which loses nothing; or jpg."""
     device: DeviceChoice = "auto"
     """Where the networks run."""
+    jobs: OptionalInt = None
+    """Groups that are decoded at once; as many as cores and memory allow when not given."""
     skip_damaged: bool = False
     """Restore what is whole of a damaged archive. The exit code is 1 when views were lost."""
     force: bool = False
@@ -36,6 +38,7 @@ class Decompress:
 
     def run(self) -> int:
         """Do it."""
+        check_jobs_flag(self.jobs)
         # torch and the rest arrive only now: --help has answered already.
         from nerfstudio_mvc.cli.progress_view import ProgressView
         from nerfstudio_mvc.pipeline.decompress import decompress_archive
@@ -47,6 +50,7 @@ class Decompress:
                 views=self.views or None,
                 image_format=self.image_format,
                 device=self.device,
+                jobs=self.jobs,
                 skip_damaged=self.skip_damaged,
                 force=self.force,
                 weights=self.weights,

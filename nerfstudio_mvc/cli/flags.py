@@ -11,6 +11,7 @@ from nerfstudio_mvc.cli.main import UsageError
 # tyro checks typing's own unions itself but imports typeguard (0.1 s) for `X | None`.
 OptionalPath = Optional[Path]  # noqa: UP045
 OptionalFloat = Optional[float]  # noqa: UP045
+OptionalInt = Optional[int]  # noqa: UP045
 OptionalText = Optional[str]  # noqa: UP045
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
@@ -18,6 +19,12 @@ DepthChoice = Literal["auto", "gaussians", "sparse", "none"]
 EffortChoice = Literal["fast", "default", "high"]
 
 BYTES = re.compile(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+
+
+def check_jobs_flag(jobs: int | None) -> None:
+    """Raise a UsageError where so many groups cannot be worked on at once."""
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs {jobs} is out of range: give 1 or more")
 
 
 def parse_bytes(text: str, *, flag: str) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nerfstudio_mvc.cli.console import format_bytes, format_count, print_json, print_table
-from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalPath
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalInt, OptionalPath, check_jobs_flag
 from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class Verify:
     as slow as decompressing."""
     device: DeviceChoice = "auto"
     """Where the networks run with --decode."""
+    jobs: OptionalInt = None
+    """Groups that --decode decodes at once; as many as cores and memory allow when not given."""
     weights: OptionalPath = None
     """A weights file to use with --decode instead of the one that ships with the package."""
     json: bool = False
@@ -32,6 +34,7 @@ class Verify:
 
     def run(self) -> int:
         """Do it."""
+        check_jobs_flag(self.jobs)
         # NumPy arrives only now: --help has answered already.
         from nerfstudio_mvc.archive.integrity import verify
 
@@ -61,7 +64,9 @@ class Verify:
         from nerfstudio_mvc.pipeline.decode_check import check_decoding
 
         with ProgressView("decoding") as view:
-            return check_decoding(self.archive, device=self.device, weights=self.weights, on_event=view.on_event)
+            return check_decoding(
+                self.archive, device=self.device, weights=self.weights, jobs=self.jobs, on_event=view.on_event
+            )
 
 
 def main() -> None:

@@ -89,6 +89,11 @@ def step_counter(on_step: StepDone | None, step: str, *, before: int, total: int
     return None if on_step is None else lambda done: on_step(step, before + done, total)
 
 
+def may_run_side_by_side(codec: MultiViewCodec) -> bool:
+    """Whether several threads may call a codec at once; one that does not say so in `side_by_side` may not."""
+    return getattr(codec, "side_by_side", False)
+
+
 def wants_depth(codec: MultiViewCodec) -> bool:
     """Whether `SourceView.depth` means anything to a codec; one that does not say so in `wants_depth` wants it."""
     return getattr(codec, "wants_depth", True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,15 @@ from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.av1.codec import Av1Codec
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
-from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView, StepDone, ViewDone, wants_depth
+from nerfstudio_mvc.codecs.interface import (
+    EncodedGroup,
+    MultiViewCodec,
+    SourceView,
+    StepDone,
+    ViewDone,
+    may_run_side_by_side,
+    wants_depth,
+)
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import CaptureError, MvcError, OutputError
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -75,6 +84,7 @@ def compress_with_smaller_codec(
     *,
     quality: float | None,
     device: str,
+    jobs: int | None,
     resume: bool,
     force: bool,
     on_event: OnEvent | None,
@@ -92,7 +102,7 @@ def compress_with_smaller_codec(
     device = resolve_device(device)
     effort = options["effort"]
     learned = open_codec(LEARNED, device=device, effort=effort)
-    shared = {**options, "device": device, "resume": resume, "on_event": report_event}
+    shared = {**options, "device": device, "jobs": jobs, "resume": resume, "on_event": report_event}
     video = Av1Codec(effort=effort)
     try:
         video.check_encoder()
@@ -207,10 +217,11 @@ class _Journal:
         self.path, self._key = path, key
         document = json.loads(path.read_text()) if resume and path.exists() else {}
         self._groups: dict[str, list[float]] = document["groups"] if document.get("key") == key else {}
+        self._lock = threading.Lock()
 
     def note(self, group_idx: int, psnr: Sequence[float]) -> None:
-        self._groups[str(group_idx)] = list(psnr)
-        with writing(self.path):
+        with self._lock, writing(self.path):
+            self._groups[str(group_idx)] = list(psnr)
             write_whole(self.path, json.dumps({"key": self._key, "groups": self._groups}).encode())
 
     def of_group(self, group_idx: int) -> float:
@@ -239,6 +250,7 @@ class _Recording:
 
     def __init__(self, codec: MultiViewCodec, journal: _Journal) -> None:
         self.name, self.fingerprint, self.wants_depth = codec.name, codec.fingerprint, wants_depth(codec)
+        self.side_by_side = may_run_side_by_side(codec)
         self.codec, self.journal = codec, journal
 
     def encode_group(
@@ -276,6 +288,7 @@ class _AtEqualPsnr(_Recording):
     def __init__(self, codec: Av1Codec, *, target: _Journal, journal: _Journal) -> None:
         super().__init__(codec, journal)
         self.video, self.target = codec, target
+        self.side_by_side = False  # a group begins with what the one before came to
         self._last_crf: float | None = None
 
     def encode_group(

@@ -1,7 +1,7 @@
-"""Capture -> archive: the order of the work, one group of views in memory at a time.
+"""Capture -> archive: the order of the work.
 
 What a codec does with a group, how the file is laid out and how depth is found is the business of `codecs`, `archive`
-and `splatting`; printing is the command line's.
+and `splatting`, which groups are worked on at once that of `group_coding`; printing is the command line's.
 """
 
 from __future__ import annotations
@@ -16,28 +16,18 @@ from typing import Literal
 import numpy as np
 
 from nerfstudio_mvc.archive.attachments import AttachmentPlan, LeftOut, plan_attachments
-from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
 from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
 from nerfstudio_mvc.capture.grouping import split_into_groups
-from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import Order, order_views
 from nerfstudio_mvc.capture.views import Capture, View
-from nerfstudio_mvc.codecs.interface import MultiViewCodec, SourceView, wants_depth
+from nerfstudio_mvc.codecs.interface import MultiViewCodec, wants_depth
 from nerfstudio_mvc.errors import MvcError, OutputError
 from nerfstudio_mvc.pipeline.codec_choice import LEARNED, CodecChoice, compress_with_smaller_codec
 from nerfstudio_mvc.pipeline.device import resolve_device
-from nerfstudio_mvc.pipeline.progress import (
-    GroupReused,
-    Noted,
-    OnEvent,
-    Planned,
-    StepProgress,
-    ViewDone,
-    Warned,
-    ignore_event,
-)
+from nerfstudio_mvc.pipeline.group_coding import Job, Run, plan_of
+from nerfstudio_mvc.pipeline.progress import Noted, OnEvent, Planned, ignore_event
 from nerfstudio_mvc.pipeline.quality_search import (
     QualityTarget,
     Sample,
@@ -46,8 +36,7 @@ from nerfstudio_mvc.pipeline.quality_search import (
     sample_groups,
     search_on_sample,
 )
-from nerfstudio_mvc.quality.psnr import psnr_db
-from nerfstudio_mvc.splatting.depth_map import DepthMap
+from nerfstudio_mvc.pipeline.side_by_side import check_jobs
 from nerfstudio_mvc.splatting.prior import DepthPrior, estimate_depth
 from nerfstudio_mvc.weights.store import open_codec
 
@@ -124,6 +113,7 @@ def compress_capture(
     gaussians: Path | None = None,
     attachments: AttachmentChoice = "lean",
     device: str = "auto",
+    jobs: int | None = None,
     resume: bool = False,
     force: bool = False,
     weights: Path | None = None,
@@ -149,6 +139,7 @@ def compress_capture(
         gaussians: trained 3D Gaussians to take the depth from.
         attachments: "lean" carries every other file but those that can be made again, "all" everything, "none" nothing.
         device: "auto", "cpu" or "cuda".
+        jobs: groups that are coded at once, in threads; as many as cores and memory allow when None.
         resume: go on with what a stopped run with the same inputs and settings has left.
         force: replace `output` when it exists.
         weights: a weights file to use instead of those that ship with the package.
@@ -165,7 +156,7 @@ def compress_capture(
     target = quality_target(bpp=target_bpp, psnr_db=target_psnr_db, size_bytes=target_size_bytes)
     if quality is None and target is None:
         quality = DEFAULT_QUALITY
-    _check_settings(quality, target, group_size)
+    _check_settings(quality, target, group_size, jobs)
     if output.exists() and not force:
         # Found out again by the writer; here it saves estimating cameras first.
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
@@ -188,17 +179,18 @@ def compress_capture(
             gaussians=gaussians,
             attachments=attachments,
             device=device,
+            jobs=jobs,
             resume=resume,
             force=force,
             on_event=on_event,
         )
-    run = _Run(on_event or ignore_event)
+    run = Run(on_event or ignore_event)
     device = resolve_device(device)
     capture = data if isinstance(data, Capture) else load_capture(Path(data), on_progress=run.step)
     active_codec = open_codec(codec, device=device, weights=weights, effort=effort) if isinstance(codec, str) else codec
     groups = split_into_groups(order_views(capture, order, group_size=group_size), group_size)
     if quality is not None:
-        run.report(_plan(capture, groups, active_codec, quality, device))
+        run.report(plan_of(capture, groups, active_codec, quality, device))
     names = [view.name for view in capture.views]
     attachment_plan = plan_attachments(capture.root, view_names=names, mode=attachments, exclude=[output])
     settings = CodingSettings(
@@ -238,7 +230,7 @@ def compress_capture(
             device=device,
             on_progress=lambda stage, done, total: run.step(f"depth prior: {stage}", done, total),
         )
-        job = _Job(capture, groups, active_codec, device, prior, writer, run)
+        job = Job(capture, groups, active_codec, device, prior, writer, run, jobs)
         if target is None:
             job.code_groups()
             target_line = None
@@ -250,7 +242,7 @@ def compress_capture(
         run.step("packing and verifying", 1, 1)
     return _report(
         summarize(output),
-        _plan(capture, groups, active_codec, writer.quality, device),
+        plan_of(capture, groups, active_codec, writer.quality, device),
         run,
         archive=output,
         groups_reused=len(groups) - len(todo),
@@ -261,74 +253,7 @@ def compress_capture(
     )
 
 
-class _Run:
-    """What one compression gathers on its way."""
-
-    def __init__(self, on_event: OnEvent) -> None:
-        self.report = on_event
-        self.metadata: dict[int, ImageMetadata] = {}
-        self.view_psnr_db: list[float] = []
-        self.warnings: list[str] = []
-        self._photographs_warned_of: dict[str, set[str]] = {}
-
-    def step(self, step: str, done: int, total: int) -> None:
-        self.report(StepProgress(step, done, total))
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-        self.report(Warned(message))
-
-    def read_pixels(self, view: View) -> np.ndarray:
-        image = read_image(_image_path(view))
-        self.metadata[view.view_idx] = image.metadata
-        for warning in image.warnings:
-            # At once for the first photograph it is true of, counted for the others; each may be read more than once.
-            photographs = self._photographs_warned_of.setdefault(
-                warning.removeprefix(f"{_image_path(view).name}: "), set()
-            )
-            if not photographs:
-                self.warn(warning)
-            photographs.add(view.name)
-        return image.pixels
-
-    def warn_of_others(self) -> None:
-        """Say of how many more photographs a warning was true."""
-        for warning, photographs in self._photographs_warned_of.items():
-            if len(photographs) > 1:
-                self.warn(f"{len(photographs)} photographs in all: {warning}")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """All that coding the groups takes."""
-
-    capture: Capture
-    groups: Sequence[Sequence[int]]
-    codec: MultiViewCodec
-    device: str
-    prior: DepthPrior
-    writer: ArchiveWriter
-    run: _Run
-
-    def code_groups(self) -> None:
-        """Code the groups that the writer does not have."""
-        self.run.view_psnr_db.clear()
-        for group_idx, group in enumerate(self.groups):
-            views = [self.capture.views[view_idx] for view_idx in group]
-            if self.writer.has_group(group_idx):
-                _take_over_group(self.writer, group_idx, views, self.run)
-            else:
-                _code_group(self, group_idx, views)
-
-    def report_plan(self) -> None:
-        assert self.writer.quality is not None, "the quality was chosen"
-        self.run.report(_plan(self.capture, self.groups, self.codec, self.writer.quality, self.device))
-
-    def sources(self, view_idxs: Sequence[int]) -> list[SourceView]:
-        return [_source_view(self.run, self.capture.views[idx], self.prior.maps[idx]) for idx in view_idxs]
-
-
-def _code_for_target(job: _Job, target: QualityTarget, plan: AttachmentPlan) -> str:
+def _code_for_target(job: Job, target: QualityTarget, plan: AttachmentPlan) -> str:
     """Code all groups at the quality that comes to the target; says what was reached."""
     writer, run = job.writer, job.run
     rest_bytes = 0
@@ -364,7 +289,7 @@ def _code_for_target(job: _Job, target: QualityTarget, plan: AttachmentPlan) -> 
         writer.choose_quality(better)
 
 
-def _reached(job: _Job, target: QualityTarget, rest_bytes: int) -> float | None:
+def _reached(job: Job, target: QualityTarget, rest_bytes: int) -> float | None:
     """What all views came to, in the target's unit; None where a resumed run does not know."""
     if target.kind == "psnr":
         known = len(job.run.view_psnr_db) == len(job.capture.views)
@@ -373,31 +298,18 @@ def _reached(job: _Job, target: QualityTarget, rest_bytes: int) -> float | None:
     return total if target.kind == "size" else 8 * total / sum(view.width * view.height for view in job.capture.views)
 
 
-def _check_settings(quality: float | None, target: QualityTarget | None, group_size: int) -> None:
+def _check_settings(quality: float | None, target: QualityTarget | None, group_size: int, jobs: int | None) -> None:
     if quality is not None and target is not None:
         raise MvcError("quality and target exclude each other: give one of them")
     if quality is not None and not 1 <= quality <= 8:
         raise MvcError(f"quality {quality:g} is out of range: give a number from 1 (smallest) to 8 (best)")
     if group_size < 1:
         raise MvcError(f"group size {group_size} is out of range: give 1 or more views")
-
-
-def _plan(
-    capture: Capture, groups: Sequence[Sequence[int]], codec: MultiViewCodec, quality: float, device: str
-) -> Planned:
-    return Planned(
-        codec=codec.name,
-        fingerprint=codec.fingerprint,
-        quality=quality,
-        device=device,
-        views=len(capture.views),
-        groups=len(groups),
-        sizes=tuple(dict.fromkeys((view.width, view.height) for view in capture.views)),
-    )
+    check_jobs(jobs)
 
 
 @contextmanager
-def _kept_groups_told(writer: ArchiveWriter, groups: int, run: _Run) -> Iterator[None]:
+def _kept_groups_told(writer: ArchiveWriter, groups: int, run: Run) -> Iterator[None]:
     """Say on the way out of a stopped run what `resume` will find."""
     try:
         yield
@@ -411,7 +323,7 @@ def _kept_groups_told(writer: ArchiveWriter, groups: int, run: _Run) -> Iterator
 def _report(
     summary: ArchiveSummary,
     plan: Planned,
-    run: _Run,
+    run: Run,
     *,
     archive: Path,
     groups_reused: int,
@@ -456,56 +368,3 @@ def _with_stored_cameras(capture: Capture, stored: Sequence[View]) -> Capture:
         for view, stored_view in zip(capture.views, stored, strict=True)
     )
     return replace(capture, views=views)
-
-
-def _code_group(job: _Job, group_idx: int, views: Sequence[View]) -> None:
-    writer, run = job.writer, job.run
-    assert writer.quality is not None, "the quality was chosen"
-    sources = job.sources([view.view_idx for view in views])
-    by_idx = {view.view_idx: view for view in views}
-    encoded = job.codec.encode_group(
-        group_idx,
-        sources,
-        quality=writer.quality,
-        on_view=lambda view_idx, payload_bytes: run.report(_view_done(by_idx[view_idx], payload_bytes)),
-        on_step=run.step,
-    )
-    checks = {view_idx: pixel_check(pixels) for view_idx, pixels in encoded.reconstructions.items()}
-    writer.add_group(encoded.coded, pixel_checks=checks)
-    for source in sources:
-        run.view_psnr_db.append(psnr_db(source.pixels, encoded.reconstructions[source.view.view_idx]))
-
-
-def _source_view(run: _Run, view: View, depth_map: DepthMap | None) -> SourceView:
-    pixels = run.read_pixels(view)
-    if depth_map is None:
-        return SourceView(view=view, pixels=pixels)
-    return SourceView(view=view, pixels=pixels, depth=depth_map.depth, depth_valid=depth_map.valid)
-
-
-def _take_over_group(writer: ArchiveWriter, group_idx: int, views: Sequence[View], run: _Run) -> None:
-    # The strings are there already; EXIF, profiles and alpha are packed at the end and have to be read again.
-    for view in views:
-        run.read_pixels(view)
-    run.report(
-        GroupReused(
-            group_idx=group_idx,
-            views=len(views),
-            payload_bytes=writer.finished_payload_bytes(group_idx),
-            source_bytes=sum(_image_path(view).stat().st_size for view in views),
-        )
-    )
-
-
-def _view_done(view: View, payload_bytes: int) -> ViewDone:
-    return ViewDone(
-        view_idx=view.view_idx,
-        name=view.name,
-        payload_bytes=payload_bytes,
-        source_bytes=_image_path(view).stat().st_size,
-    )
-
-
-def _image_path(view: View) -> Path:
-    assert view.image_path is not None, "a capture to compress has its photographs on this machine"
-    return view.image_path

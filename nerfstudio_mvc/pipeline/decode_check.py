@@ -28,9 +28,11 @@ def check_decoding(
     device: str = "auto",
     weights: Path | None = None,
     codec: MultiViewCodec | None = None,
+    jobs: int | None = None,
     on_event: OnEvent | None = None,
 ) -> DecodeCheck:
-    """Decode every view, write nothing, and compare pixel checksums.
+    """Decode every view, write nothing, and compare pixel checksums; `jobs` groups at once, as many as cores and
+    memory allow when None.
 
     Raises:
         ArchiveError: not an archive, or of another version; damaged groups are reported, not raised.
@@ -41,7 +43,7 @@ def check_decoding(
     differing: list[str] = []
     lost: list[str] = []
     with OpenArchive(Path(archive), device=device, weights=weights, codec=codec) as source:
-        for decoded in source.decode_groups(skip_damaged=True):
+        for decoded in source.decode_groups(skip_damaged=True, jobs=jobs):
             for view_idx in decoded.pixels:
                 same = view_idx not in decoded.differing
                 (exact if same else differing).append(source.views[view_idx].name)

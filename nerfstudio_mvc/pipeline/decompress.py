@@ -9,6 +9,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -23,8 +24,9 @@ from nerfstudio_mvc.errors import ArchiveError, OutputError
 from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink, shrink_metadata
 from nerfstudio_mvc.pipeline.open_archive import OpenArchive
 from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder, tells_case_apart
-from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, StepProgress, ViewDone, Warned, ignore_event
+from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, StepProgress, ViewDone, Warned, ignore_event, in_turn
 from nerfstudio_mvc.pipeline.restored_transforms import TRANSFORMS_NAME, renamed_transforms, transforms_of_views
+from nerfstudio_mvc.pipeline.side_by_side import check_jobs
 
 ImageFormat = Literal["keep", "png", "jpg"]
 
@@ -62,6 +64,7 @@ def decompress_archive(
     views: Sequence[str] | None = None,
     image_format: ImageFormat = "keep",
     device: str = "auto",
+    jobs: int | None = None,
     skip_damaged: bool = False,
     force: bool = False,
     weights: Path | None = None,
@@ -77,6 +80,7 @@ def decompress_archive(
         image_format: "keep" writes each photograph under its own name; "png" and "jpg" change the names' endings,
             and those in transforms.json with them.
         device: "auto", "cpu" or "cuda".
+        jobs: groups that are decoded at once, in threads; as many as cores and memory allow when None.
         skip_damaged: restore what is whole instead of giving up at the first damage.
         force: write into an existing folder, replacing files of the same name.
         weights: a weights file to use instead of those that ship with the package.
@@ -87,24 +91,26 @@ def decompress_archive(
         ArchiveError: not an archive, damaged, of another version, or without a view asked for.
         WeightsError: the weights it was written with are not here.
         OutputError: `output_dir` exists, cannot be written, or the disk is full.
+        MvcError: `jobs` is out of range.
     """
+    check_jobs(jobs)
     start_s = time.monotonic()
     output_dir = Path(output_dir)
     check_output_folder(output_dir, force=force)
     with OpenArchive(Path(archive), device=device, weights=weights, codec=codec) as source:
         wanted = None if views is None else {source.find_view(name) for name in views}
         with output_folder(output_dir, force=force) as folder:
-            restore = _Restore(source, folder, image_format, skip_damaged, on_event or ignore_event)
+            restore = _Restore(source, folder, image_format, skip_damaged, in_turn(on_event or ignore_event))
             if wanted is None and not tells_case_apart(folder):
                 _refuse_collisions(source, output_dir)
-            restore.photographs(wanted)
+            restore.photographs(wanted, jobs=jobs)
             if wanted is None:
                 restore.attachments()
                 restore.cameras()
     return DecompressReport(
         archive=Path(archive),
         output_dir=output_dir,
-        views=tuple(restore.written),
+        views=tuple(restore.names[view_idx] for view_idx in sorted(restore.written)),
         lost_views=tuple(restore.lost),
         differing_views=tuple(restore.differing),
         attachments=restore.attached,
@@ -132,7 +138,7 @@ class _Restore:
     image_format: ImageFormat
     skip_damaged: bool
     report: OnEvent
-    written: list[str] = field(default_factory=list)
+    written: list[int] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -148,7 +154,7 @@ class _Restore:
         self.warnings.append(message)
         self.report(Warned(message))
 
-    def photographs(self, wanted: Collection[int] | None) -> None:
+    def photographs(self, wanted: Collection[int] | None, *, jobs: int | None) -> None:
         """Decode and write the wanted views, and with them their smaller copies."""
         manifest = self.source.reader.manifest
         groups = [group for group in manifest.groups if wanted is None or not set(group).isdisjoint(wanted)]
@@ -168,16 +174,20 @@ class _Restore:
         metadata = self._image_metadata()
         copies = manifest.downscaled if wanted is None else ()
         decoded_groups = self.source.decode_groups(
-            wanted, skip_damaged=self.skip_damaged, on_view=lambda view_idx, _: self._report_view(view_idx, wanted)
+            wanted,
+            skip_damaged=self.skip_damaged,
+            jobs=jobs,
+            on_view=lambda view_idx, _: self._report_view(view_idx, wanted),
         )
-        for decoded in decoded_groups:
-            for view_idx in sorted(decoded.pixels):
-                view = self.source.views[view_idx]
-                self._write_view(view, decoded.pixels[view_idx], metadata.get(view_idx), copies)
-            self.lost += [self.source.views[view_idx].name for view_idx in decoded.lost]
-            self.differing += [self.source.views[view_idx].name for view_idx in decoded.differing]
-            if decoded.problem:
-                self.warn(decoded.problem)
+        with closing(decoded_groups):
+            for decoded in decoded_groups:
+                for view_idx in sorted(decoded.pixels):
+                    view = self.source.views[view_idx]
+                    self._write_view(view, decoded.pixels[view_idx], metadata.get(view_idx), copies)
+                self.lost += [self.source.views[view_idx].name for view_idx in decoded.lost]
+                self.differing += [self.source.views[view_idx].name for view_idx in decoded.differing]
+                if decoded.problem:
+                    self.warn(decoded.problem)
         if self.differing:
             self.warn(
                 f"{len(self.differing)} of {count} views decode to slightly other pixels than on the machine that "
@@ -232,7 +242,7 @@ class _Restore:
         path.parent.mkdir(parents=True, exist_ok=True)
         for warning in write_image(path, pixels, metadata):
             self.warn(warning)
-        self.written.append(name)
+        self.written.append(view.view_idx)
         for copy in copies:
             copy_name = downscaled_name(copy, view)
             if copy_name is not None:

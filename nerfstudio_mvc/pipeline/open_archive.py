@@ -5,7 +5,8 @@ Writing folders is `decompress`'s business, figures are `evaluate`'s; both decod
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,10 +15,11 @@ import numpy as np
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import MultiViewCodec, ViewDone
+from nerfstudio_mvc.codecs.interface import MultiViewCodec, ViewDone, may_run_side_by_side
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.pipeline.device import resolve_device
+from nerfstudio_mvc.pipeline.side_by_side import CheckIn, jobs_at_once, side_by_side
 from nerfstudio_mvc.weights.store import open_codec
 
 
@@ -37,6 +39,16 @@ class DecodedGroup:
     pixels: dict[int, np.ndarray]
     differing: tuple[int, ...]
     lost: tuple[int, ...]
+    problem: str
+
+
+@dataclass(frozen=True)
+class _StoredGroup:
+    """What the file holds of a group: whole strings, views to decode, checksums of pixels; why some are lost."""
+
+    coded: CodedGroup
+    wanted: Sequence[int]
+    pixel_checks: Mapping[int, int]
     problem: str
 
 
@@ -107,46 +119,67 @@ class OpenArchive:
         wanted: Collection[int] | None = None,
         *,
         skip_damaged: bool = False,
+        jobs: int | None = 1,
         on_view: ViewDone | None = None,
     ) -> Iterator[DecodedGroup]:
-        """Decode group after group, one in memory at a time; groups without a wanted view are not read.
+        """Decode groups, `jobs` of them in memory at a time; groups without a wanted view are not read.
 
         Args:
             wanted: view_idx to decode; all when None.
             skip_damaged: report damaged views as lost instead of raising.
-            on_view: called after each decoded view.
+            jobs: groups decoded at once, in threads; as many as cores and memory allow when None. With more than one
+                they come in the order in which they are done; close the iterator to stop early.
+            on_view: called after each decoded view, with more than one job from other threads.
 
         Raises:
             ArchiveError: a group is damaged (unless `skip_damaged`).
         """
+        todo = {}
         for group_idx, group in enumerate(self.reader.manifest.groups):
             wanted_here = tuple(view_idx for view_idx in group if wanted is None or view_idx in wanted)
             if wanted_here:
-                yield self._decode_group(group_idx, wanted_here, skip_damaged=skip_damaged, on_view=on_view)
+                todo[group_idx] = wanted_here
+        # Read in this thread: a ZIP is one file.
+        stored = (self._read_group(group_idx, own, skip_damaged=skip_damaged) for group_idx, own in todo.items())
 
-    def _decode_group(
-        self, group_idx: int, wanted: Sequence[int], *, skip_damaged: bool, on_view: ViewDone | None
-    ) -> DecodedGroup:
-        problem = ""
+        def decoded(group: _StoredGroup, check_in: CheckIn) -> DecodedGroup:
+            def on_own_view(view_idx: int, payload_bytes: int) -> None:
+                check_in()
+                if on_view is not None:
+                    on_view(view_idx, payload_bytes)
+
+            return self._decode_group(group, skip_damaged=skip_damaged, on_view=on_own_view)
+
+        with closing(side_by_side(decoded, stored, jobs=self._jobs_at_once(list(todo), jobs))) as found:
+            yield from found
+
+    def _jobs_at_once(self, group_idxs: Sequence[int], asked: int | None) -> int:
+        if not may_run_side_by_side(self.codec):
+            return 1
+        groups = [self.reader.manifest.groups[group_idx] for group_idx in group_idxs]
+        pixels = [[self.views[view_idx].width * self.views[view_idx].height for view_idx in group] for group in groups]
+        return jobs_at_once(pixels, asked=asked)
+
+    def _read_group(self, group_idx: int, wanted: Sequence[int], *, skip_damaged: bool) -> _StoredGroup:
         try:
-            coded = self.reader.read_group(group_idx)
+            return _StoredGroup(self.reader.read_group(group_idx), wanted, self.reader.pixel_checks(group_idx), "")
         except DamagedGroupError as damage:
             if not skip_damaged and not set(wanted).isdisjoint(damage.lost_view_idxs):
                 raise
-            coded, problem = damage.intact, str(damage)
-        pixels, decoding_problem = self._decode_strings(coded, wanted, skip_damaged=skip_damaged, on_view=on_view)
-        problem = problem or decoding_problem
-        expected = self.reader.pixel_checks(group_idx)
+            return _StoredGroup(damage.intact, wanted, self.reader.pixel_checks(group_idx), str(damage))
+
+    def _decode_group(self, group: _StoredGroup, *, skip_damaged: bool, on_view: ViewDone) -> DecodedGroup:
+        pixels, problem = self._decode_strings(group.coded, group.wanted, skip_damaged=skip_damaged, on_view=on_view)
         return DecodedGroup(
-            group_idx=group_idx,
+            group_idx=group.coded.group_idx,
             pixels=pixels,
-            differing=tuple(view_idx for view_idx in pixels if pixel_check(pixels[view_idx]) != expected.get(view_idx)),
-            lost=tuple(view_idx for view_idx in wanted if view_idx not in pixels),
-            problem=problem,
+            differing=tuple(idx for idx in pixels if pixel_check(pixels[idx]) != group.pixel_checks.get(idx)),
+            lost=tuple(view_idx for view_idx in group.wanted if view_idx not in pixels),
+            problem=group.problem or problem,
         )
 
     def _decode_strings(
-        self, coded: CodedGroup, wanted: Sequence[int], *, skip_damaged: bool, on_view: ViewDone | None
+        self, coded: CodedGroup, wanted: Sequence[int], *, skip_damaged: bool, on_view: ViewDone
     ) -> tuple[dict[int, np.ndarray], str]:
         views: list[View] = [self.views[view_idx] for view_idx in coded.coding_order]
         readable = [view_idx for view_idx in wanted if view_idx in coded.coding_order]

@@ -5,6 +5,7 @@ Every pipeline function takes `on_event`, a callable that receives these one aft
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -79,6 +80,17 @@ class Noted:
 
 Event = Planned | StepProgress | ViewDone | GroupReused | Warned | Noted
 OnEvent = Callable[[Event], None]
+
+
+def in_turn(on_event: OnEvent) -> OnEvent:
+    """`on_event` for several threads: it receives their events one after the other."""
+    lock = threading.Lock()
+
+    def report(event: Event) -> None:
+        with lock:
+            on_event(event)
+
+    return report
 
 
 def ignore_event(event: Event) -> None:

@@ -6,9 +6,10 @@ and the order in which parts are summed up afterwards, never depends on the numb
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+
+from nerfstudio_mvc.cores import available_cores
 
 PARTS = 8
 
@@ -44,8 +45,3 @@ class Workers:
     def __exit__(self, *exception: object) -> None:
         if self._pool is not None:
             self._pool.shutdown()
-
-
-def available_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,12 +7,12 @@ they are coded. Colour is `colour`'s business, the program that codes `video.ffm
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from nerfstudio_mvc.cores import granted_cores
 from nerfstudio_mvc.errors import ArchiveError, MvcError
 from nerfstudio_mvc.video.ffmpeg_pipe import NoFfmpegError, decode_frames, encode_frames, ffmpeg_encoders
 
@@ -67,8 +67,9 @@ def encode_sequence(
 
 
 def threading() -> list[str]:
-    """Options that let the encoder use the cores there are."""
-    return ["-threads", str(min(16, os.cpu_count() or 1)), "-row-mt", "1"]
+    """Options that let the encoder use the cores this thread may take. With one, files are smallest: libaom then learns
+    from every row of blocks what the next one may leave out (desk -2.2 %, brighton -.3 % of a predicted picture)."""
+    return ["-threads", str(min(16, granted_cores())), "-row-mt", "1"]
 
 
 def encode_units(

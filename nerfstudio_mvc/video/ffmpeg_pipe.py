@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,43 @@ ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # ffmpeg names its parts by where they 
 
 class NoFfmpegError(MvcError):
     """There is no ffmpeg that can be started; the message says how to get one."""
+
+
+class Programs:
+    """What was started within `programs_noted`, so that another thread can stop it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: list[subprocess.Popen] = []
+        self._stopped = False
+
+    def add(self, process: subprocess.Popen) -> None:
+        """Note one that was just started."""
+        with self._lock:
+            self._processes = [other for other in self._processes if other.poll() is None]
+            self._processes.append(process)
+            if self._stopped:
+                process.kill()
+
+    def stop(self) -> None:
+        """Kill them, and whatever is still to be started: whoever waits for one is told that it failed."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                process.kill()
+
+
+_programs: ContextVar[Programs | None] = ContextVar("programs", default=None)
+
+
+@contextlib.contextmanager
+def programs_noted(programs: Programs) -> Iterator[None]:
+    """Within it, `programs` knows what the present thread starts."""
+    token = _programs.set(programs)
+    try:
+        yield
+    finally:
+        _programs.reset(token)
 
 
 def ffmpeg_path() -> str:
@@ -118,7 +156,7 @@ def decode_frames(
         width, height: of every frame.
         stream_format: as when coding.
         decoder: ffmpeg's input options, e.g. ``("-c:v", "libdav1d")``.
-        limit_s: seconds after which the program is stopped; the frames then end early.
+        limit_s: seconds after which the program is stopped, which is an error.
 
     Raises:
         MvcError: there is no ffmpeg, or it cannot decode the stream.
@@ -179,9 +217,13 @@ def _raw_format(width: int, height: int) -> list[str]:
 def _start(arguments: Sequence[str], *, stdin: int, stderr) -> subprocess.Popen:
     command = [ffmpeg_path(), "-hide_banner", "-loglevel", "error", "-nostdin", *arguments]
     try:
-        return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr)
+        process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr)
     except OSError as error:
         raise NoFfmpegError(f"ffmpeg cannot be started ({error.strerror or error}): {INSTALL_HINT}") from error
+    programs = _programs.get()
+    if programs is not None:
+        programs.add(process)
+    return process
 
 
 def _feed(process: subprocess.Popen, frames: Iterable[np.ndarray], shape: tuple[int, int, int]) -> None:
@@ -198,7 +240,7 @@ def _feed(process: subprocess.Popen, frames: Iterable[np.ndarray], shape: tuple[
 
 
 def _check(process: subprocess.Popen, messages) -> None:
-    if process.returncode > 0:
+    if process.returncode != 0:
         messages.seek(0)
         lines = messages.read().decode("utf-8", "replace").strip().splitlines()
         said = ADDRESS.sub("", lines[0]) if lines else f"exit code {process.returncode}"

@@ -30,6 +30,7 @@ class Av1Codec:
     """A video encoder behind the codec interface; `effort` says how long encoding may take."""
 
     name = "av1"
+    side_by_side = True
     wants_depth = False
     readable = (PROFILE, *OLDER_PROFILES)
 

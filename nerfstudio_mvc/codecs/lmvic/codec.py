@@ -67,6 +67,7 @@ class LmvicCodec:
     """The small LMVIC model behind the codec interface."""
 
     name = "lmvic"
+    side_by_side = True
 
     def __init__(
         self,

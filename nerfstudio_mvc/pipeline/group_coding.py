@@ -1,0 +1,186 @@
+"""Coding the groups of a capture into the writer's work folder, some of them side by side, and telling how it goes.
+
+Which quality, which codec and what else goes into the archive is `compress`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfstudio_mvc.archive.integrity import pixel_check
+from nerfstudio_mvc.archive.writer import ArchiveWriter
+from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
+from nerfstudio_mvc.capture.views import Capture, View
+from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView, may_run_side_by_side
+from nerfstudio_mvc.pipeline.progress import GroupReused, OnEvent, Planned, StepProgress, ViewDone, Warned, in_turn
+from nerfstudio_mvc.pipeline.side_by_side import CheckIn, jobs_at_once, side_by_side
+from nerfstudio_mvc.quality.psnr import psnr_db
+from nerfstudio_mvc.splatting.depth_map import DepthMap
+from nerfstudio_mvc.splatting.prior import DepthPrior
+
+
+class Run:
+    """What one compression gathers on its way."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self.report = in_turn(on_event)
+        self.metadata: dict[int, ImageMetadata] = {}
+        self.view_psnr_db: list[float] = []
+        self.warnings: list[str] = []
+        self._photographs_warned_of: dict[str, set[str]] = {}
+
+    def step(self, step: str, done: int, total: int) -> None:
+        self.report(StepProgress(step, done, total))
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+        self.report(Warned(message))
+
+    def read_pixels(self, view: View) -> np.ndarray:
+        image = read_image(_image_path(view))
+        self.metadata[view.view_idx] = image.metadata
+        for warning in image.warnings:
+            # At once for the first photograph it is true of, counted for the others; each may be read more than once.
+            photographs = self._photographs_warned_of.setdefault(
+                warning.removeprefix(f"{_image_path(view).name}: "), set()
+            )
+            if not photographs:
+                self.warn(warning)
+            photographs.add(view.name)
+        return image.pixels
+
+    def warn_of_others(self) -> None:
+        """Say of how many more photographs a warning was true."""
+        for warning, photographs in self._photographs_warned_of.items():
+            if len(photographs) > 1:
+                self.warn(f"{len(photographs)} photographs in all: {warning}")
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One to code; `alone` while no other one is."""
+
+    group_idx: int
+    sources: Sequence[SourceView]
+    alone: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that coding the groups takes; `jobs` of them at once, None: as many as cores and memory allow."""
+
+    capture: Capture
+    groups: Sequence[Sequence[int]]
+    codec: MultiViewCodec
+    device: str
+    prior: DepthPrior
+    writer: ArchiveWriter
+    run: Run
+    jobs: int | None
+
+    def code_groups(self) -> None:
+        """Code the groups that the writer does not have, `jobs` of them at once."""
+        self.run.view_psnr_db.clear()
+        todo = []
+        for group_idx, group in enumerate(self.groups):
+            if self.writer.has_group(group_idx):
+                _take_over_group(self.writer, group_idx, [self.capture.views[idx] for idx in group], self.run)
+            else:
+                todo.append(group_idx)
+        jobs = self._jobs_at_once(todo)
+        groups = (_Group(group_idx, self.sources(self.groups[group_idx]), alone=jobs == 1) for group_idx in todo)
+        with closing(side_by_side(self._coded, groups, jobs=jobs)) as coded:
+            for group, encoded in coded:
+                self._keep(group, encoded)
+
+    def report_plan(self) -> None:
+        assert self.writer.quality is not None, "the quality was chosen"
+        self.run.report(plan_of(self.capture, self.groups, self.codec, self.writer.quality, self.device))
+
+    def sources(self, view_idxs: Sequence[int]) -> list[SourceView]:
+        return [_source_view(self.run, self.capture.views[idx], self.prior.maps[idx]) for idx in view_idxs]
+
+    def _jobs_at_once(self, group_idxs: Sequence[int]) -> int:
+        if not may_run_side_by_side(self.codec):
+            return 1
+        views = self.capture.views
+        pixels = [[views[idx].width * views[idx].height for idx in self.groups[group_idx]] for group_idx in group_idxs]
+        return jobs_at_once(pixels, asked=self.jobs)
+
+    def _coded(self, group: _Group, check_in: CheckIn) -> tuple[_Group, EncodedGroup]:
+        assert self.writer.quality is not None, "the quality was chosen"
+        views = {source.view.view_idx: source.view for source in group.sources}
+
+        def on_view(view_idx: int, payload_bytes: int) -> None:
+            check_in()
+            self.run.report(_view_done(views[view_idx], payload_bytes))
+
+        def on_step(step: str, done: int, total: int) -> None:
+            check_in()
+            self.run.step(step if group.alone else f"group {group.group_idx}: {step}", done, total)
+
+        encoded = self.codec.encode_group(
+            group.group_idx, group.sources, quality=self.writer.quality, on_view=on_view, on_step=on_step
+        )
+        return group, encoded
+
+    def _keep(self, group: _Group, encoded: EncodedGroup) -> None:
+        checks = {view_idx: pixel_check(pixels) for view_idx, pixels in encoded.reconstructions.items()}
+        self.writer.add_group(encoded.coded, pixel_checks=checks)
+        for source in group.sources:
+            self.run.view_psnr_db.append(psnr_db(source.pixels, encoded.reconstructions[source.view.view_idx]))
+
+
+def plan_of(
+    capture: Capture, groups: Sequence[Sequence[int]], codec: MultiViewCodec, quality: float, device: str
+) -> Planned:
+    """What is about to happen."""
+    return Planned(
+        codec=codec.name,
+        fingerprint=codec.fingerprint,
+        quality=quality,
+        device=device,
+        views=len(capture.views),
+        groups=len(groups),
+        sizes=tuple(dict.fromkeys((view.width, view.height) for view in capture.views)),
+    )
+
+
+def _source_view(run: Run, view: View, depth_map: DepthMap | None) -> SourceView:
+    pixels = run.read_pixels(view)
+    if depth_map is None:
+        return SourceView(view=view, pixels=pixels)
+    return SourceView(view=view, pixels=pixels, depth=depth_map.depth, depth_valid=depth_map.valid)
+
+
+def _take_over_group(writer: ArchiveWriter, group_idx: int, views: Sequence[View], run: Run) -> None:
+    # The strings are there already; EXIF, profiles and alpha are packed at the end and have to be read again.
+    for view in views:
+        run.read_pixels(view)
+    run.report(
+        GroupReused(
+            group_idx=group_idx,
+            views=len(views),
+            payload_bytes=writer.finished_payload_bytes(group_idx),
+            source_bytes=sum(_image_path(view).stat().st_size for view in views),
+        )
+    )
+
+
+def _view_done(view: View, payload_bytes: int) -> ViewDone:
+    return ViewDone(
+        view_idx=view.view_idx,
+        name=view.name,
+        payload_bytes=payload_bytes,
+        source_bytes=_image_path(view).stat().st_size,
+    )
+
+
+def _image_path(view: View) -> Path:
+    assert view.image_path is not None, "a capture to compress has its photographs on this machine"
+    return view.image_path

@@ -1,0 +1,161 @@
+"""Groups side by side: really at once, the same archive, stopped when one fails, no more than memory holds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from raw_codec import RawCodec
+from small_captures import write_nerfstudio_capture
+
+from nerfstudio_mvc import compress_capture, decompress_archive
+from nerfstudio_mvc.cores import available_cores, cores_granted, granted_cores
+from nerfstudio_mvc.errors import MvcError
+from nerfstudio_mvc.pipeline import side_by_side as module
+from nerfstudio_mvc.pipeline.side_by_side import jobs_at_once, side_by_side
+from nerfstudio_mvc.video.ffmpeg_pipe import encode_frames
+
+LONG_S = 300  # nobody waits that long: it only ends a test that hangs
+
+
+class MeetingCodec(RawCodec):
+    """Goes on with a group only when so many are under way."""
+
+    side_by_side = True
+
+    def __init__(self, at_once):
+        super().__init__()
+        self.meeting = threading.Barrier(at_once, timeout=LONG_S)
+
+    def encode_group(self, *arguments, **settings):
+        self.meeting.wait()
+        return super().encode_group(*arguments, **settings)
+
+    def decode_group(self, *arguments, **settings):
+        self.meeting.wait()
+        return super().decode_group(*arguments, **settings)
+
+
+def test_groups_are_coded_at_once_into_the_same_archive(tmp_path: Path) -> None:
+    capture = write_nerfstudio_capture(tmp_path / "capture", views=8)
+    options = {"depth": "none", "group_size": 2}
+    compress_capture(capture, tmp_path / "one.mvc", codec=RawCodec(), **options)
+    report = compress_capture(capture, tmp_path / "two.mvc", codec=MeetingCodec(2), jobs=2, **options)
+    assert (tmp_path / "one.mvc").read_bytes() == (tmp_path / "two.mvc").read_bytes()
+    assert report.groups == 4
+    assert report.psnr_db is not None
+    one = decompress_archive(tmp_path / "one.mvc", tmp_path / "one", codec=RawCodec(), image_format="png")
+    two = decompress_archive(tmp_path / "two.mvc", tmp_path / "two", codec=MeetingCodec(2), image_format="png", jobs=2)
+    assert one.views == two.views
+    assert [path.read_bytes() for path in sorted((tmp_path / "one/images").iterdir())] == [
+        path.read_bytes() for path in sorted((tmp_path / "two/images").iterdir())
+    ]
+
+
+def test_a_codec_that_does_not_say_so_is_called_by_one_thread(tmp_path: Path) -> None:
+    capture = write_nerfstudio_capture(tmp_path / "capture", views=4)
+    threads = set()
+
+    class Noting(RawCodec):
+        def encode_group(self, *arguments, **settings):
+            threads.add(threading.get_ident())
+            return super().encode_group(*arguments, **settings)
+
+    compress_capture(capture, tmp_path / "a.mvc", codec=Noting(), depth="none", group_size=2, jobs=2)
+    assert threads == {threading.get_ident()}
+
+
+def test_a_group_that_fails_stops_the_others_and_keeps_what_is_done(tmp_path: Path) -> None:
+    capture = write_nerfstudio_capture(tmp_path / "capture", views=6)
+    first_done = threading.Event()
+
+    class Failing(RawCodec):
+        side_by_side = True
+
+        def encode_group(self, group_idx, views, **settings):
+            if group_idx == 0:
+                return super().encode_group(group_idx, views, **settings)
+            assert first_done.wait(LONG_S)
+            if group_idx == 1:
+                raise MvcError("it broke")
+            while True:  # as long as its views are wanted
+                settings["on_step"]("going on", 0, 1)
+                time.sleep(0.01)
+
+    def on_event(event):
+        if getattr(event, "view_idx", None) is not None:
+            first_done.set()
+
+    options = {"depth": "none", "group_size": 2}
+    with pytest.raises(MvcError, match="it broke"):
+        compress_capture(capture, tmp_path / "a.mvc", codec=Failing(), jobs=3, on_event=on_event, **options)
+    assert not (tmp_path / "a.mvc").exists()
+    # The first group may have ended before or after the second one failed.
+    codec = RawCodec()
+    compress_capture(capture, tmp_path / "a.mvc", codec=codec, resume=True, **options)
+    assert set(codec.encoded_groups) in ({1, 2}, {0, 1, 2})
+
+
+def test_closing_ends_a_program_that_is_waited_for() -> None:
+    started = threading.Event()
+
+    def work(item, check_in):
+        if item == 0:
+            assert started.wait(LONG_S)
+            return 0
+
+        def frames():
+            yield np.zeros((3, 64, 64), np.uint16)
+            started.set()
+            time.sleep(0.1)
+            while True:  # an encoder that is fed for ever
+                yield np.zeros((3, 64, 64), np.uint16)
+
+        with pytest.raises(MvcError):
+            encode_frames(frames(), width=64, height=64, encoder=["-c:v", "rawvideo"], stream_format="rawvideo")
+        return 1
+
+    with closing(side_by_side(work, [0, 1], jobs=2)) as results:
+        assert next(results) == 0
+
+
+def test_cores_are_shared_out_and_given_back() -> None:
+    before = torch.get_num_threads()
+    both = threading.Barrier(2, timeout=LONG_S)
+
+    def work(item, check_in):
+        both.wait()
+        return granted_cores()
+
+    shares = list(side_by_side(work, range(2), jobs=2))
+    assert shares == [-(-available_cores() // 2)] * 2
+    assert torch.get_num_threads() == before
+    assert granted_cores() == available_cores()
+    with cores_granted(3):
+        assert granted_cores() == 3
+
+
+def test_jobs_follow_cores_memory_and_groups(monkeypatch) -> None:
+    monkeypatch.setattr(module, "available_cores", lambda: 8)
+
+    def with_gib(gib):
+        monkeypatch.setattr(module.psutil, "virtual_memory", lambda: SimpleNamespace(available=gib * 2**30))
+
+    large = [[12_000_000] * 16] * 10
+    with_gib(1000)
+    assert jobs_at_once(large, asked=None) == 8
+    assert jobs_at_once(large[:3], asked=None) == 3
+    with_gib(16)
+    assert 1 < jobs_at_once(large, asked=None) < 4
+    with_gib(0.1)
+    assert jobs_at_once(large, asked=None) == 1
+    assert jobs_at_once(large, asked=5) == 5
+    assert jobs_at_once([], asked=None) == 1
+    with pytest.raises(MvcError, match="jobs 0"):
+        compress_capture("nowhere", "nowhere.mvc", jobs=0)
