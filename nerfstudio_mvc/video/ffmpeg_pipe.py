@@ -240,7 +240,9 @@ def _feed(process: subprocess.Popen, frames: Iterable[np.ndarray], shape: tuple[
 
 
 def _check(process: subprocess.Popen, messages) -> None:
-    if process.returncode != 0:
+    if process.returncode < 0:
+        raise MvcError(f"ffmpeg was stopped (signal {-process.returncode})")
+    if process.returncode > 0:
         messages.seek(0)
         lines = messages.read().decode("utf-8", "replace").strip().splitlines()
         said = ADDRESS.sub("", lines[0]) if lines else f"exit code {process.returncode}"

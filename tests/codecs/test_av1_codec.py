@@ -168,7 +168,7 @@ def test_a_stream_of_larger_frames_is_refused(sources, encoded):
 def test_a_decoder_that_hangs_is_stopped(monkeypatch, sources, encoded):
     monkeypatch.setattr(sequence, "SECONDS_PER_PICTURE", 0.0)
     monkeypatch.setattr(sequence, "SECONDS_PER_MEGAPIXEL", 0.0)
-    with pytest.raises(ArchiveError, match="holds 0 pictures"):
+    with pytest.raises(ArchiveError, match="was stopped"):
         Av1Codec().decode_group(encoded.coded, views(sources), quality=5.0)
 
 

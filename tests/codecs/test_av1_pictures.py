@@ -8,9 +8,11 @@ import torch
 from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic import codec as codec_module
+from nerfstudio_mvc.codecs.lmvic import prediction_search
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder, Av1Trials
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.image_model import Reference
+from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.coded import CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.quality.psnr import psnr_db
@@ -45,13 +47,28 @@ def picture(seed=0, size=(40, 56)) -> torch.Tensor:
 def test_both_code_when_nobody_says_otherwise_and_the_cheaper_one_is_taken(codec, sources, monkeypatch):
     both = LmvicCodec(codec.model, codec.tables, fingerprint="")
     assert list(both.coders) == ["av1", "image"]
-    assert isinstance(both.trials, Av1Trials)
+    assert isinstance(both.tools.trials, Av1Trials)
     coded = both.encode_group(0, sources[:1], quality=5.0).coded.views[0]
     # The network is untrained.
     assert "av1" in {substream.name for substream in coded.substreams}
     monkeypatch.setattr(Av1Coder, "encode", lambda self, x, reference, *, quality: (bytes(99999), x))
     coded = both.encode_group(0, sources[:1], quality=5.0).coded.views[0]
     assert "image" in {substream.name for substream in coded.substreams}
+
+
+@pytest.mark.parametrize("nothing_shared", [True, False])
+def test_av1_codes_a_view_one_way_and_finds_by_itself_what_moved(codec, sources, monkeypatch, nothing_shared):
+    monkeypatch.setattr(prediction_search, "NOTHING_SHARED_BITS", 100.0 if nothing_shared else -100.0)
+    monkeypatch.setattr(prediction_search, "find_motions", lambda *_, **__: pytest.fail("searched for motion"))
+    calls, encode = [], Av1Coder.encode
+    monkeypatch.setattr(Av1Coder, "encode", lambda *args, **named: calls.append(1) or encode(*args, **named))
+    switches = LmvicSwitches(network_pictures=False, sequences=False)
+    codec = LmvicCodec(codec.model, codec.tables, fingerprint="", switches=switches)
+    coded = codec.encode_group(0, sources[:2], quality=5.0).coded.views
+    assert len(calls) == 2
+    names = {substream.name for substream in coded[1].substreams}
+    assert ("references" in names) != nothing_shared
+    assert "motion" not in names
 
 
 def test_the_decoder_shows_what_the_encoder_saw(sources, encoded):

@@ -45,7 +45,7 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
 from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
 from nerfstudio_mvc.codecs.lmvic.motion_coding import decode_motion, encode_motion
-from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, Prediction, find_predictions
+from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, Prediction, SearchTools, find_predictions
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
@@ -101,8 +101,7 @@ class LmvicCodec:
         self.coders: dict[str, PictureCoder] = {AV1: av1_encoder} if with_av1 else {}
         if self.switches.network_pictures or not with_av1:
             self.coders[IMAGE] = self.images
-        self.trials: PictureCoder = Av1Trials() if with_av1 else self.images
-        self._search = {"images": self.images, "trials": self.trials, "switches": self.switches}
+        self.tools = SearchTools(self.images, Av1Trials() if with_av1 else self.images, self.switches, by_av1=with_av1)
 
     @torch.no_grad()
     @without_denormals
@@ -177,7 +176,7 @@ class LmvicCodec:
         coded, reconstructions = {}, {}
         choice = CoderChoice(tuple(self.coders))
         order = order_within_group([source.view for source in views]) if self.switches.between else range(len(views))
-        qualities = view_qualities(views, order, quality=quality, **self._search)
+        qualities = view_qualities(views, order, quality=quality, tools=self.tools)
         for position in order:
             source, own = views[position], qualities[position]
             substreams, decoded[position], pixels = self._encode_view(source, decoded, choice, quality=own)
@@ -213,7 +212,7 @@ class LmvicCodec:
         self, source: SourceView, decoded: Mapping[int, DecodedView], choice: CoderChoice, *, quality: float
     ) -> tuple[list[Substream], DecodedView, np.ndarray]:
         x = to_picture(source.pixels, self.device)
-        ways = find_predictions(source, x, decoded, quality=quality, **self._search)
+        ways = find_predictions(source, x, decoded, quality=quality, tools=self.tools)
         rd_lambda = rd_lambda_of(self.model.config.rd_lambdas, quality)
         strings = [self._strings_of(way) for way in ways]
 
@@ -222,13 +221,9 @@ class LmvicCodec:
             bits = 8 * (len(payload) + sum(len(string.payload) for string in strings[idx]))
             return bits + error_bits(x, picture, rd_lambda=rd_lambda), payload, picture
 
-        tried = range(len(ways))
-        if len(ways) > 1 and AV1 in self.coders:
-            # A fast AV1 of the whole view knows which way is the cheaper one.
-            tried = [min(tried, key=lambda idx: coded(idx, self.trials)[0])]
         # Per coder its best: cost, string, picture, way.
         best = {
-            name: min(((*coded(idx, self.coders[name]), idx) for idx in tried), key=lambda one: one[0])
+            name: min(((*coded(idx, self.coders[name]), idx) for idx in range(len(ways))), key=lambda one: one[0])
             for name in choice.names()
         }
         choice.note({name: cost for name, (cost, *_) in best.items()})

@@ -3,11 +3,12 @@
     depth for prediction -> warped neighbours -> + change of light -> + block motion; or alone after all
 
 Every correction is kept only where a trial (`trial_coding`) says that it pays. Where prediction itself is in doubt the
-view is to be coded both ways. The decoder follows what the strings say.
+network is to code the view both ways. The decoder follows what the strings say.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -41,7 +42,10 @@ from nerfstudio_mvc.entropy.tables import TableSet
 
 MAX_REFERENCES = 2
 MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be believed
-CLEARLY_GOOD_BITS = 0.5  # per luma sample that the reference explains: coded alone the view would certainly cost more
+CLEARLY_GOOD_BITS = 0.5
+"""Of a luma sample that the reference explains: from here on the network would surely take more for the view alone."""
+NOTHING_SHARED_BITS = 0.03
+"""Likewise, below which AV1 predicts in vain. Above it takes 20 to 30 % less per bit (docs/ablations.md)."""
 SMALLEST_CHANGE = 5  # steps of gain or offset that are not worth a trial: 8 % or five grey levels
 DEPTH_BITS_PER_GREY_LEVEL = 2.5  # of a cell of the coded depth, at quality 5
 GROWTH_PER_QUALITY = 1.35
@@ -66,37 +70,55 @@ class Prediction:
     reference: Reference | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class SearchTools:
+    """What the search for predictions works with.
+
+    Attributes:
+        images: blends references.
+        trials: codes samples of a view.
+        switches: what to look for.
+        by_av1: AV1 will code the picture. It finds by itself what has moved a little, and a reference that shows
+            nothing of the picture costs it next to nothing.
+    """
+
+    images: ImageCoder
+    trials: PictureCoder
+    switches: LmvicSwitches
+    by_av1: bool
+
+
 def find_predictions(
     source: SourceView,
     x: Tensor,
     decoded: Mapping[int, DecodedView],
     *,
-    images: ImageCoder,
-    trials: PictureCoder,
     quality: float,
-    switches: LmvicSwitches,
+    tools: SearchTools,
 ) -> tuple[Prediction, ...]:
     """How to predict `source`, whose picture is x [1, 3, H, W], from the views coded before it.
 
-    `images` blends references, `trials` code samples of the view. `decoded` are those views by their positions in the
-    group, in the order in which they were coded. Two ways where only coding both can tell which is cheaper; the second
-    one is then to code it alone.
+    `decoded` are those views by their positions in the group, in the order in which they were coded. Two ways where
+    only coding both can tell which is cheaper; the second one is then to code it alone.
     """
+    switches = tools.switches
     if source.depth is None:
         return (Prediction(),)
-    tables = images.tables.latent
+    tables = tools.images.tables.latent
     if not decoded or not switches.predict:
         return (_alone(source, tables),)
     coded = {position: state.view for position, state in decoded.items()}
     nearest = nearest_positions(source.view, coded, count=reference_count(switches))
-    search = _Search(source, x, [decoded[position] for position in nearest], images, trials, quality, switches)
+    search = _Search(source, x, [decoded[position] for position in nearest], quality, tools)
     found = search.plain(tuple(nearest))
     if found.reference is None:
         return (Prediction(depth=found.depth),)
     improved = search.improved(found)
+    explained = explained_bits(x, improved.reference) if switches.decide_per_view else math.inf
+    if tools.by_av1:
+        return (_alone(source, tables) if explained < NOTHING_SHARED_BITS else improved,)
     # A sample cannot tell: a view coded alone pays at the seams of its tiles, one with a reference does not.
-    doubtful = switches.decide_per_view and explained_bits(x, improved.reference) < CLEARLY_GOOD_BITS
-    return (improved, _alone(source, tables)) if doubtful else (improved,)
+    return (improved, _alone(source, tables)) if explained < CLEARLY_GOOD_BITS else (improved,)
 
 
 def reference_count(switches: LmvicSwitches) -> int:
@@ -123,16 +145,14 @@ class _Search:
         source: SourceView,
         x: Tensor,
         neighbours: Sequence[DecodedView],
-        images: ImageCoder,
-        trials: PictureCoder,
         quality: float,
-        switches: LmvicSwitches,
+        tools: SearchTools,
     ) -> None:
-        self.source, self.x, self.neighbours, self.images, self.switches = source, x, neighbours, images, switches
-        self.tables: TableSet = images.tables.latent
+        self.source, self.x, self.neighbours, self.tools = source, x, neighbours, tools
+        self.switches, self.tables = tools.switches, tools.images.tables.latent
         self.growth = GROWTH_PER_QUALITY ** (quality - 5)
-        self.rd_lambda = rd_lambda_of(images.model.config.rd_lambdas, quality)
-        self.trial = TrialCoder(trials, x, quality=quality, rd_lambda=self.rd_lambda)
+        self.rd_lambda = rd_lambda_of(tools.images.model.config.rd_lambdas, quality)
+        self.trial = TrialCoder(tools.trials, x, quality=quality, rd_lambda=self.rd_lambda)
         self._plain_warped: list[Reference] = []
 
     def plain(self, references: tuple[int, ...]) -> Prediction:
@@ -151,7 +171,7 @@ class _Search:
         steps = []
         if self.switches.gain_and_offset:
             steps.append(self._with_gain_and_offset)
-        if self.switches.motion:
+        if self.switches.motion and not self.tools.by_av1:
             steps.append(self._with_motion)
         best, least = found, None
         for step in steps:
@@ -174,7 +194,7 @@ class _Search:
         warped = self._plain_warped
         if prediction.motion is not None:
             warped = moved_references(warped, prediction.motion)
-        return replace(prediction, reference=blended_reference(self.images.inference, warped, prediction.light))
+        return replace(prediction, reference=blended_reference(self.tools.images.inference, warped, prediction.light))
 
     def _bits(self, prediction: Prediction) -> float:
         strings = 8 * len(encode_depth(prediction.depth, self.tables))

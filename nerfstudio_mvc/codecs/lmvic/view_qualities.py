@@ -22,12 +22,15 @@ from nerfstudio_mvc.capture.view_order import camera_distances
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, whole_quality_steps
-from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
-from nerfstudio_mvc.codecs.lmvic.prediction_search import find_predictions, nearest_positions, reference_count
+from nerfstudio_mvc.codecs.lmvic.prediction_search import (
+    SearchTools,
+    find_predictions,
+    nearest_positions,
+    reference_count,
+)
 from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
-from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
-from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder, TrialCoder
+from nerfstudio_mvc.codecs.lmvic.trial_coding import TrialCoder
 
 STRENGTH = 0.8
 SHARES = {0: (), 1: (1.0,), 2: (0.6, 0.4)}
@@ -38,18 +41,17 @@ def view_qualities(
     sources: Sequence[SourceView],
     order: Sequence[int],
     *,
-    images: ImageCoder,
-    trials: PictureCoder,
     quality: float,
-    switches: LmvicSwitches,
+    tools: SearchTools,
 ) -> list[float]:
     """The quality of every view of a group that is coded in `order`, in whole sixteenths where it is not `quality`."""
     same = [quality] * len(sources)
+    switches = tools.switches
     if len(sources) < 2 or not (switches.predict and switches.finer_references):
         return same
     references = expected_references([source.view for source in sources], order, count=reference_count(switches))
     view, reference = _typical_pair(sources, references)
-    inherited = _saved_share(sources, view, reference, images=images, trials=trials, quality=quality, switches=switches)
+    inherited = _saved_share(sources, view, reference, quality=quality, tools=tools)
     if inherited <= 0:
         return same
     steps = np.log2(weights(references, order, inherited=inherited)) * STRENGTH
@@ -89,21 +91,18 @@ def _saved_share(
     position: int,
     reference: int,
     *,
-    images: ImageCoder,
-    trials: PictureCoder,
     quality: float,
-    switches: LmvicSwitches,
+    tools: SearchTools,
 ) -> float:
     """Share of a view's bits that the photograph at `reference` saves, by a trial."""
-    source, neighbour = sources[position], sources[reference]
-    device = images.model.log_gain.device
+    source, neighbour, model = sources[position], sources[reference], tools.images.model
+    device = model.log_gain.device
     x = to_picture(source.pixels, device)
     depth = None if neighbour.depth is None else torch.from_numpy(neighbour.depth)
     seen = DecodedView(neighbour.view, to_picture(neighbour.pixels, device), depth)
-    coders = {"images": images, "trials": trials, "switches": switches}
-    found = find_predictions(source, x, {reference: seen}, quality=quality, **coders)[0]
+    found = find_predictions(source, x, {reference: seen}, quality=quality, tools=tools)[0]
     if found.reference is None:
         return 0.0
-    rd_lambda = rd_lambda_of(images.model.config.rd_lambdas, quality)
-    trial = TrialCoder(trials, x, quality=quality, rd_lambda=rd_lambda)
+    rd_lambda = rd_lambda_of(model.config.rd_lambdas, quality)
+    trial = TrialCoder(tools.trials, x, quality=quality, rd_lambda=rd_lambda)
     return 1 - trial.cost(found.reference).bits / trial.cost(None).bits
