@@ -163,10 +163,14 @@ def test_a_sequence_saves_what_frames_tell_of_each_other():
         for pixels in (first.pixels, noise)
     ]
     assert savings[0] > 0.3  # a frame that is the one before it costs nothing
-    assert abs(savings[1]) < 0.1
+    assert savings[1] == 0
 
 
-def test_large_views_are_compared_at_half_their_size(monkeypatch):
+@pytest.mark.parametrize(
+    ("large", "alike", "compared"),
+    [(True, True, {(36, 50, 3)}), (False, True, {(36, 50, 3), (72, 100, 3)}), (False, False, {(36, 50, 3)})],
+)
+def test_half_the_size_says_all_of_large_views_and_of_those_that_share_nothing(monkeypatch, large, alike, compared):
     sizes, encode = set(), SequenceCoder.encode
 
     def noted(self, sources, **settings):
@@ -174,9 +178,14 @@ def test_large_views_are_compared_at_half_their_size(monkeypatch):
         return encode(self, sources, **settings)
 
     monkeypatch.setattr(SequenceCoder, "encode", noted)
-    monkeypatch.setattr(sequence_choice, "LARGE", 100 * 72)
-    assert sequence_saving(plane_views(2), quality=5.0, rd_lambda=1e-2) != 0
-    assert sizes == {(36, 50, 3)}
+    if large:
+        monkeypatch.setattr(sequence_choice, "LARGE", 100 * 72)
+    first, second = plane_views(2)
+    noise = np.random.default_rng(0).integers(0, 256, first.pixels.shape).astype(np.uint8)
+    sources = [first, replace(second, pixels=first.pixels if alike else noise)]
+    saving = sequence_saving(sources, quality=5.0, rd_lambda=1e4)
+    assert saving > 0.3 if alike else saving == 0
+    assert sizes == compared
 
 
 def test_single_views_and_large_ones_are_no_sequence(codec, monkeypatch):

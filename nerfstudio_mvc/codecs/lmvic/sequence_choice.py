@@ -21,6 +21,8 @@ LARGEST = 4_200_000
 """Pixels of a view up to which sequences are tried: the encoder of twenty frames of 1920x1080 takes 1.3 GiB."""
 WORTH_TRYING, CLEAR = 0.1, 0.22
 """Savings from which on a sequence is tried, and from which on nothing else is."""
+FAINT = 0.07
+"""Savings at half the size, a quarter of the work, below which there are none to speak of at full size."""
 
 
 def sequence_saving(sources: Sequence[SourceView], *, quality: float, rd_lambda: float) -> float:
@@ -32,8 +34,14 @@ def sequence_saving(sources: Sequence[SourceView], *, quality: float, rd_lambda:
     largest = max(source.view.width * source.view.height for source in sources)
     if len(sources) < 2 or largest > LARGEST:
         return 0.0
-    if largest >= LARGE:
-        sources = [_half(source) for source in sources]
+    faint = _saving([_half(source) for source in sources], quality=quality, rd_lambda=rd_lambda)
+    if faint < FAINT:
+        return 0.0
+    # Large views at half the size are like those of half a megapixel to one that savings are to be compared with.
+    return faint if largest >= LARGE else _saving(sources, quality=quality, rd_lambda=rd_lambda)
+
+
+def _saving(sources: Sequence[SourceView], *, quality: float, rd_lambda: float) -> float:
     coder = SequenceCoder()  # restoring all frames would take longer than coding them, and change little
     together = coder.encode(sources, quality=quality, speed=TRIAL_SPEED)
     alone: Coded = {}
@@ -57,7 +65,6 @@ def coding_cost(
 
 
 def _half(source: SourceView) -> SourceView:
-    """At half the size: the savings to compare with are those of pictures of half a megapixel to one."""
     width, height = source.view.width // 2, source.view.height // 2
     cells = source.pixels[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3)
     pixels = np.rint(cells.mean((1, 3), dtype=np.float32)).astype(np.uint8)
