@@ -44,8 +44,8 @@ MAX_REFERENCES = 2
 MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be believed
 CLEARLY_GOOD_BITS = 0.5
 """Of a luma sample that the reference explains: from here on the network would surely take more for the view alone."""
-NOTHING_SHARED_BITS = 0.03
-"""Likewise, below which AV1 predicts in vain. Above it takes 20 to 30 % less per bit (docs/ablations.md)."""
+NOTHING_SHARED_BITS = 0.07
+"""Likewise, below which AV1 would take more for a predicted view than for it alone (docs/ablations.md)."""
 SMALLEST_CHANGE = 5  # steps of gain or offset that are not worth a trial: 8 % or five grey levels
 DEPTH_BITS_PER_GREY_LEVEL = 2.5  # of a cell of the coded depth, at quality 5
 GROWTH_PER_QUALITY = 1.35
