@@ -104,9 +104,9 @@ class AblationSettings:
     Attributes:
         qualities: two or more, for rates at equal PSNR.
         views: of the coding order that are coded, one group.
-        weights: a weights file; None takes the newest that ships. One that holds no network to restore what AV1 codes
-            codes all pictures itself.
+        weights: a weights file; None takes the newest that ships.
         retrained: variants and, for each, weights trained to do without; measured beside the variant itself.
+        by_network: the network codes all pictures, of every variant.
         effort: how long AV1 may think about each of the many codings.
     """
 
@@ -114,6 +114,7 @@ class AblationSettings:
     views: int = 4
     weights: Path | None = None
     retrained: tuple[tuple[str, Path], ...] = ()
+    by_network: bool = False
     effort: Effort = "fast"
 
 
@@ -127,6 +128,7 @@ class _Task:
     weights: Path | None
     quality: float
     views: int
+    by_network: bool
     effort: Effort
 
 
@@ -142,7 +144,7 @@ def measure_ablations(
     ways = [(variant, variant, settings.weights) for variant in variants]
     ways += [(f"{variant}, retrained", variant, weights) for variant, weights in settings.retrained]
     tasks = [
-        _Task(capture, *way, quality=quality, views=settings.views, effort=settings.effort)
+        _Task(capture, *way, quality, settings.views, settings.by_network, settings.effort)
         for capture in captures
         for way in ways
         for quality in settings.qualities
@@ -181,7 +183,7 @@ def _measure(task: _Task) -> AblationPoint:
     path, variant = task.capture, VARIANTS[task.variant]
     weights = _weights(task.weights)
     switches = variant.switches
-    if task.weights is not None and weights.restoration is None:
+    if task.by_network:
         switches = replace(switches, av1_pictures=False)
     codec = LmvicCodec(
         weights.model,

@@ -34,8 +34,9 @@ class Ablations:
     workers: int = 2
     """Processes of one thread each."""
     weights: Path | None = None
-    """A weights file instead of the one that ships. One without a network to restore what AV1 codes codes all
-    pictures itself."""
+    """A weights file instead of the one that ships."""
+    by_network: bool = False
+    """Let the network code all pictures, of every variant."""
     retrained: tuple[str, ...] = ()
     """VARIANT=FILE: that variant once more, with weights that ns-mvc-train --ablation has trained to do without."""
     output: Path | None = None
@@ -73,6 +74,7 @@ class Ablations:
             views=self.views,
             weights=self.weights,
             retrained=retrained,
+            by_network=self.by_network,
             effort=self.effort,
         )
         points = []
