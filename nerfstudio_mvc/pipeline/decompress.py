@@ -244,7 +244,7 @@ class _Restore:
             self.warn(warning)
         self.written.append(view.view_idx)
         for copy in copies:
-            copy_name = downscaled_name(copy, view)
+            copy_name = downscaled_name(copy, view, restored=name)
             if copy_name is not None:
                 copy_path = self.folder / copy_name
                 copy_path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,11 +17,18 @@ from nerfstudio_mvc.capture.image_files import ImageMetadata
 from nerfstudio_mvc.capture.views import View
 
 
-def downscaled_name(folder: DownscaledFolder, view: View) -> str | None:
-    """POSIX path of the smaller copy of `view` in `folder`; None when it had none there."""
+def downscaled_name(folder: DownscaledFolder, view: View, *, restored: str) -> str | None:
+    """POSIX path of the smaller copy of `view` in `folder`; None when it had none there.
+
+    Args:
+        restored: what its photograph is called now; where that is another name than before, nerfstudio looks for copies
+            of the new name.
+    """
     name, source = PurePosixPath(view.name), PurePosixPath(folder.source)
     if not name.is_relative_to(source) or (folder.view_idxs is not None and view.view_idx not in folder.view_idxs):
         return None
+    if restored != view.name:
+        return str(PurePosixPath(folder.path) / PurePosixPath(restored).relative_to(source))
     copy = PurePosixPath(folder.path) / name.relative_to(source)
     return str(copy.with_suffix(folder.suffix) if folder.suffix else copy)
 

@@ -21,11 +21,14 @@ def folder(suffix: str = "", view_idxs: tuple[int, ...] | None = None) -> Downsc
 
 
 def test_names() -> None:
-    assert downscaled_name(folder(), view("images/left/a.jpg")) == "images_4/left/a.jpg"
-    assert downscaled_name(folder(".png"), view("images/a.jpg")) == "images_4/a.png"
-    assert downscaled_name(folder(), view("photos/a.jpg")) is None
-    assert downscaled_name(folder(view_idxs=(1,)), view("images/a.jpg", 0)) is None
-    assert downscaled_name(folder(view_idxs=(1,)), view("images/a.jpg", 1)) == "images_4/a.jpg"
+    assert downscaled_name(folder(), view("images/left/a.jpg"), restored="images/left/a.jpg") == "images_4/left/a.jpg"
+    assert downscaled_name(folder(".png"), view("images/a.jpg"), restored="images/a.jpg") == "images_4/a.png"
+    assert downscaled_name(folder(), view("photos/a.jpg"), restored="photos/a.jpg") is None
+    assert downscaled_name(folder(view_idxs=(1,)), view("images/a.jpg", 0), restored="images/a.jpg") is None
+    assert downscaled_name(folder(view_idxs=(1,)), view("images/a.jpg", 1), restored="images/a.jpg") == "images_4/a.jpg"
+    # nerfstudio looks for a copy of the name that transforms.json has.
+    assert downscaled_name(folder(), view("images/b/a.jpg"), restored="images/b/a.png") == "images_4/b/a.png"
+    assert downscaled_name(folder(".jpg"), view("images/a.tif"), restored="images/a.tif.png") == "images_4/a.tif.png"
 
 
 def test_sizes_are_rounded_down_and_never_zero() -> None:
