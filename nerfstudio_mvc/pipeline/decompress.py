@@ -63,6 +63,7 @@ def decompress_archive(
     *,
     views: Sequence[str] | None = None,
     image_format: ImageFormat = "keep",
+    add_transforms: bool = False,
     device: str = "auto",
     jobs: int | None = None,
     skip_damaged: bool = False,
@@ -79,6 +80,7 @@ def decompress_archive(
         views: names of the only photographs to restore, whole or last part; no attached file is restored then.
         image_format: "keep" writes each photograph under its own name; "png" and "jpg" change the names' endings,
             and those in transforms.json with them.
+        add_transforms: write a transforms.json even where the capture had its cameras in a COLMAP model alone.
         device: "auto", "cpu" or "cuda".
         jobs: groups that are decoded at once, in threads; as many as cores and memory allow when None.
         skip_damaged: restore what is whole instead of giving up at the first damage.
@@ -100,7 +102,9 @@ def decompress_archive(
     with OpenArchive(Path(archive), device=device, weights=weights, codec=codec) as source:
         wanted = None if views is None else {source.find_view(name) for name in views}
         with output_folder(output_dir, force=force) as folder:
-            restore = _Restore(source, folder, image_format, skip_damaged, in_turn(on_event or ignore_event))
+            restore = _Restore(
+                source, folder, image_format, add_transforms, skip_damaged, in_turn(on_event or ignore_event)
+            )
             if wanted is None and not tells_case_apart(folder):
                 _refuse_collisions(source, output_dir)
             restore.photographs(wanted, jobs=jobs)
@@ -136,6 +140,7 @@ class _Restore:
     source: OpenArchive
     folder: Path
     image_format: ImageFormat
+    add_transforms: bool
     skip_damaged: bool
     report: OnEvent
     written: list[int] = field(default_factory=list)
@@ -145,6 +150,7 @@ class _Restore:
     attached: int = 0
     remade: int = 0
     has_cameras: bool = False
+    has_transforms: bool = False
     names: dict[int, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -209,8 +215,8 @@ class _Restore:
             self.warn(str(error))
 
     def cameras(self) -> None:
-        """Write a transforms.json from the stored cameras where no attached file holds cameras."""
-        if self.has_cameras:
+        """Write a transforms.json from the stored cameras where no attached file holds cameras, or it is asked for."""
+        if self.has_transforms or (self.has_cameras and not self.add_transforms):
             return
         transforms, problem = transforms_of_views(self.source.views, names=self.names)
         if problem:
@@ -256,6 +262,8 @@ class _Restore:
         self.attached += 1
         if PurePosixPath(path).name in (TRANSFORMS_NAME, "images.bin", "images.txt"):
             self.has_cameras = True
+        if path == TRANSFORMS_NAME:
+            self.has_transforms = True
         views = self.source.views
         renamed = {view.name: name for view in views if (name := self.names[view.view_idx]) != view.name}
         if path == TRANSFORMS_NAME and renamed:
