@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of processor time in so many microseconds."""
 _granted: ContextVar[int | None] = ContextVar("granted", default=None)
 
 
 def available_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may run on, or as many as its container may take the time of."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CPU_LIMIT.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such limit: "max", another system, or an older one
+        return cores
 
 
 def granted_cores() -> int:

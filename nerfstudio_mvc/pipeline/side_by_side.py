@@ -13,11 +13,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
-import psutil
 import torch
 
 from nerfstudio_mvc.cores import available_cores, cores_granted
 from nerfstudio_mvc.errors import MvcError
+from nerfstudio_mvc.pipeline.free_memory import free_memory
 from nerfstudio_mvc.video.ffmpeg_pipe import Programs, programs_noted
 
 Item = TypeVar("Item")
@@ -47,8 +47,7 @@ def jobs_at_once(groups: Sequence[Sequence[int]], *, asked: int | None) -> int:
     if asked is not None:
         return min(asked, max(1, len(groups)))
     needed = max((BYTES_PER_PIXEL * sum(group) + BYTES_PER_PIXEL_OF_ONE * max(group) for group in groups), default=1)
-    room = int(psutil.virtual_memory().available // needed)
-    return max(1, min(available_cores(), room, len(groups)))
+    return max(1, min(available_cores(), free_memory() // needed, len(groups)))
 
 
 def side_by_side(work: Callable[[Item, CheckIn], Result], items: Iterable[Item], *, jobs: int) -> Iterator[Result]:

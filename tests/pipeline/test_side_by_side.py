@@ -6,7 +6,6 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -145,7 +144,7 @@ def test_jobs_follow_cores_memory_and_groups(monkeypatch) -> None:
     monkeypatch.setattr(module, "available_cores", lambda: 8)
 
     def with_gib(gib):
-        monkeypatch.setattr(module.psutil, "virtual_memory", lambda: SimpleNamespace(available=gib * 2**30))
+        monkeypatch.setattr(module, "free_memory", lambda: int(gib * 2**30))
 
     large = [[12_000_000] * 16] * 10
     with_gib(1000)
