@@ -102,10 +102,10 @@ def find_predictions(
     only coding both can tell which is cheaper; the second one is then to code it alone.
     """
     switches = tools.switches
-    if source.depth is None:
+    if source.depth is None or not switches.predict:
         return (Prediction(),)
     tables = tools.images.tables.latent
-    if not decoded or not switches.predict:
+    if not decoded:
         return (_alone(source, tables),)
     coded = {position: state.view for position, state in decoded.items()}
     nearest = nearest_positions(source.view, coded, count=reference_count(switches))
