@@ -89,9 +89,13 @@ def step_counter(on_step: StepDone | None, step: str, *, before: int, total: int
     return None if on_step is None else lambda done: on_step(step, before + done, total)
 
 
-def may_run_side_by_side(codec: MultiViewCodec) -> bool:
-    """Whether several threads may call a codec at once; one that does not say so in `side_by_side` may not."""
-    return getattr(codec, "side_by_side", False)
+def group_memory(codec: MultiViewCodec, view_pixels: Sequence[int]) -> int | None:
+    """About the bytes that a codec takes for a group of views of so many pixels each.
+
+    None where several threads must not call it at once: a codec whose `group_memory` does not say.
+    """
+    own = getattr(codec, "group_memory", None)
+    return None if own is None else own(view_pixels)
 
 
 def wants_depth(codec: MultiViewCodec) -> bool:

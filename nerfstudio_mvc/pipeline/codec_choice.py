@@ -31,7 +31,7 @@ from nerfstudio_mvc.codecs.interface import (
     SourceView,
     StepDone,
     ViewDone,
-    may_run_side_by_side,
+    group_memory,
     wants_depth,
 )
 from nerfstudio_mvc.coded import CodedGroup
@@ -250,8 +250,10 @@ class _Recording:
 
     def __init__(self, codec: MultiViewCodec, journal: _Journal) -> None:
         self.name, self.fingerprint, self.wants_depth = codec.name, codec.fingerprint, wants_depth(codec)
-        self.side_by_side = may_run_side_by_side(codec)
         self.codec, self.journal = codec, journal
+
+    def group_memory(self, view_pixels: Sequence[int]) -> int | None:
+        return group_memory(self.codec, view_pixels)
 
     def encode_group(
         self,
@@ -288,8 +290,10 @@ class _AtEqualPsnr(_Recording):
     def __init__(self, codec: Av1Codec, *, target: _Journal, journal: _Journal) -> None:
         super().__init__(codec, journal)
         self.video, self.target = codec, target
-        self.side_by_side = False  # a group begins with what the one before came to
         self._last_crf: float | None = None
+
+    def group_memory(self, view_pixels: Sequence[int]) -> int | None:
+        return None  # a group begins with what the one before came to
 
     def encode_group(
         self,

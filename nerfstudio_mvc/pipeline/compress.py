@@ -27,6 +27,7 @@ from nerfstudio_mvc.errors import MvcError, OutputError
 from nerfstudio_mvc.pipeline.codec_choice import LEARNED, CodecChoice, compress_with_smaller_codec
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.group_coding import Job, Run, plan_of
+from nerfstudio_mvc.pipeline.parallel_work import check_jobs
 from nerfstudio_mvc.pipeline.progress import Noted, OnEvent, Planned, ignore_event
 from nerfstudio_mvc.pipeline.quality_search import (
     QualityTarget,
@@ -36,7 +37,6 @@ from nerfstudio_mvc.pipeline.quality_search import (
     sample_groups,
     search_on_sample,
 )
-from nerfstudio_mvc.pipeline.side_by_side import check_jobs
 from nerfstudio_mvc.splatting.prior import DepthPrior, estimate_depth
 from nerfstudio_mvc.weights.store import open_codec
 

@@ -24,9 +24,9 @@ from nerfstudio_mvc.errors import ArchiveError, OutputError
 from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink, shrink_metadata
 from nerfstudio_mvc.pipeline.open_archive import OpenArchive
 from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder, tells_case_apart
+from nerfstudio_mvc.pipeline.parallel_work import check_jobs
 from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, StepProgress, ViewDone, Warned, ignore_event, in_turn
 from nerfstudio_mvc.pipeline.restored_transforms import TRANSFORMS_NAME, renamed_transforms, transforms_of_views
-from nerfstudio_mvc.pipeline.side_by_side import check_jobs
 
 ImageFormat = Literal["keep", "png", "jpg"]
 

@@ -16,9 +16,9 @@ from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.writer import ArchiveWriter
 from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
 from nerfstudio_mvc.capture.views import Capture, View
-from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView, may_run_side_by_side
+from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView
+from nerfstudio_mvc.pipeline.parallel_work import CheckIn, in_parallel, jobs_at_once
 from nerfstudio_mvc.pipeline.progress import GroupReused, OnEvent, Planned, StepProgress, ViewDone, Warned, in_turn
-from nerfstudio_mvc.pipeline.side_by_side import CheckIn, jobs_at_once, side_by_side
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.depth_map import DepthMap
 from nerfstudio_mvc.splatting.prior import DepthPrior
@@ -92,9 +92,10 @@ class Job:
                 _take_over_group(self.writer, group_idx, [self.capture.views[idx] for idx in group], self.run)
             else:
                 todo.append(group_idx)
-        jobs = self._jobs_at_once(todo)
+        views = self.capture.views
+        jobs = jobs_at_once(self.codec, [[views[idx] for idx in self.groups[group]] for group in todo], asked=self.jobs)
         groups = (_Group(group_idx, self.sources(self.groups[group_idx]), alone=jobs == 1) for group_idx in todo)
-        with closing(side_by_side(self._coded, groups, jobs=jobs)) as coded:
+        with closing(in_parallel(self._coded, groups, jobs=jobs)) as coded:
             for group, encoded in coded:
                 self._keep(group, encoded)
 
@@ -104,13 +105,6 @@ class Job:
 
     def sources(self, view_idxs: Sequence[int]) -> list[SourceView]:
         return [_source_view(self.run, self.capture.views[idx], self.prior.maps[idx]) for idx in view_idxs]
-
-    def _jobs_at_once(self, group_idxs: Sequence[int]) -> int:
-        if not may_run_side_by_side(self.codec):
-            return 1
-        views = self.capture.views
-        pixels = [[views[idx].width * views[idx].height for idx in self.groups[group_idx]] for group_idx in group_idxs]
-        return jobs_at_once(pixels, asked=self.jobs)
 
     def _coded(self, group: _Group, check_in: CheckIn) -> tuple[_Group, EncodedGroup]:
         assert self.writer.quality is not None, "the quality was chosen"

@@ -15,11 +15,11 @@ import numpy as np
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import MultiViewCodec, ViewDone, may_run_side_by_side
+from nerfstudio_mvc.codecs.interface import MultiViewCodec, ViewDone
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.pipeline.device import resolve_device
-from nerfstudio_mvc.pipeline.side_by_side import CheckIn, jobs_at_once, side_by_side
+from nerfstudio_mvc.pipeline.parallel_work import CheckIn, in_parallel, jobs_at_once
 from nerfstudio_mvc.weights.store import open_codec
 
 
@@ -150,15 +150,9 @@ class OpenArchive:
 
             return self._decode_group(group, skip_damaged=skip_damaged, on_view=on_own_view)
 
-        with closing(side_by_side(decoded, stored, jobs=self._jobs_at_once(list(todo), jobs))) as found:
+        views = [[self.views[idx] for idx in self.reader.manifest.groups[group_idx]] for group_idx in todo]
+        with closing(in_parallel(decoded, stored, jobs=jobs_at_once(self.codec, views, asked=jobs))) as found:
             yield from found
-
-    def _jobs_at_once(self, group_idxs: Sequence[int], asked: int | None) -> int:
-        if not may_run_side_by_side(self.codec):
-            return 1
-        groups = [self.reader.manifest.groups[group_idx] for group_idx in group_idxs]
-        pixels = [[self.views[view_idx].width * self.views[view_idx].height for view_idx in group] for group in groups]
-        return jobs_at_once(pixels, asked=asked)
 
     def _read_group(self, group_idx: int, wanted: Sequence[int], *, skip_damaged: bool) -> _StoredGroup:
         try:

@@ -21,6 +21,8 @@ IVF_HEADER = struct.Struct("<4sHH4sHHIIII")
 IVF_FRAME = struct.Struct("<IQ")
 TEMPORAL_DELIMITER = b"\x12\x00"
 INSTALL_HINT = "pip install imageio-ffmpeg, or name an ffmpeg that has it in IMAGEIO_FFMPEG_EXE"
+BYTES_PER_SEQUENCE_PIXEL = 35
+"""Memory that encoding takes, of all frames: 1.3 GiB for twenty of 1920x1080."""
 SECONDS_PER_PICTURE, SECONDS_PER_MEGAPIXEL = 10.0, 20.0  # dav1d takes a hundredth of that
 
 

@@ -16,7 +16,12 @@ from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, StepDone, 
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 from nerfstudio_mvc.video.av1_rate import rate_of_crf
-from nerfstudio_mvc.video.av1_sequence import check_encoder, decode_sequence, encode_sequence
+from nerfstudio_mvc.video.av1_sequence import (
+    BYTES_PER_SEQUENCE_PIXEL,
+    check_encoder,
+    decode_sequence,
+    encode_sequence,
+)
 from nerfstudio_mvc.video.av1_speed import SPEEDS, Effort
 from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rgb, read_format, rgb_from_planes
 from nerfstudio_mvc.video.colour_axes import best_turn
@@ -30,7 +35,6 @@ class Av1Codec:
     """A video encoder behind the codec interface; `effort` says how long encoding may take."""
 
     name = "av1"
-    side_by_side = True
     wants_depth = False
     readable = (PROFILE, *OLDER_PROFILES)
 
@@ -102,6 +106,10 @@ class Av1Codec:
         `quality` is not needed: the strings say it.
         """
         return self._decode(coded, views, wanted=wanted, on_view=on_view)
+
+    def group_memory(self, view_pixels: Sequence[int]) -> int:
+        """See `interface.group_memory`."""
+        return BYTES_PER_SEQUENCE_PIXEL * sum(view_pixels)
 
     def check_encoder(self) -> None:
         """Raise an MvcError that names the remedy where there is no encoder."""

@@ -50,7 +50,14 @@ from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
 from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
 from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
-from nerfstudio_mvc.codecs.lmvic.sequence_choice import CLEAR, WORTH_TRYING, coding_cost, sequence_saving, shown
+from nerfstudio_mvc.codecs.lmvic.sequence_choice import (
+    CLEAR,
+    WORTH_TRYING,
+    coding_cost,
+    may_be_sequence,
+    sequence_saving,
+    shown,
+)
 from nerfstudio_mvc.codecs.lmvic.sequence_pictures import SequenceCoder
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder
@@ -59,15 +66,17 @@ from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
 from nerfstudio_mvc.layers.full_precision import in_full_precision
-from nerfstudio_mvc.video.av1_sequence import has_encoder
+from nerfstudio_mvc.video.av1_sequence import BYTES_PER_SEQUENCE_PIXEL, has_encoder
 from nerfstudio_mvc.video.av1_speed import Effort
+
+BYTES_PER_PIXEL, BYTES_PER_PIXEL_OF_ONE = 10, 110
+"""Of memory: of all views of a group, and besides of the one that is being coded (12 megapixels: 1.2 GiB)."""
 
 
 class LmvicCodec:
     """The small LMVIC model behind the codec interface."""
 
     name = "lmvic"
-    side_by_side = True
 
     def __init__(
         self,
@@ -168,6 +177,11 @@ class LmvicCodec:
             if on_view is not None:
                 on_view(view.view_idx, coded.views[position].payload_bytes)
         return pixels
+
+    def group_memory(self, view_pixels: Sequence[int]) -> int:
+        """See `interface.group_memory`."""
+        one_by_one = BYTES_PER_PIXEL * sum(view_pixels) + BYTES_PER_PIXEL_OF_ONE * max(view_pixels)
+        return max(one_by_one, BYTES_PER_SEQUENCE_PIXEL * sum(view_pixels) if may_be_sequence(view_pixels) else 0)
 
     def _one_by_one(
         self, group_idx: int, views: Sequence[SourceView], *, quality: float, on_view: ViewDone | None

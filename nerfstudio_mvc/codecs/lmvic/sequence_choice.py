@@ -25,20 +25,25 @@ FAINT = 0.07
 """Savings at half the size, a quarter of the work, below which there are none to speak of at full size."""
 
 
+def may_be_sequence(view_pixels: Sequence[int]) -> bool:
+    """Whether a sequence of views of so many pixels is thought of at all."""
+    return len(view_pixels) > 1 and max(view_pixels) <= LARGEST
+
+
 def sequence_saving(sources: Sequence[SourceView], *, quality: float, rd_lambda: float) -> float:
     """The share of their cost that views save as one fast sequence; 0 where none is to be tried.
 
     Raises:
         MvcError: the encoder failed.
     """
-    largest = max(source.view.width * source.view.height for source in sources)
-    if len(sources) < 2 or largest > LARGEST:
+    view_pixels = [source.view.width * source.view.height for source in sources]
+    if not may_be_sequence(view_pixels):
         return 0.0
     faint = _saving([_half(source) for source in sources], quality=quality, rd_lambda=rd_lambda)
     if faint < FAINT:
         return 0.0
     # Large views at half the size are like those of half a megapixel to one that savings are to be compared with.
-    return faint if largest >= LARGE else _saving(sources, quality=quality, rd_lambda=rd_lambda)
+    return faint if max(view_pixels) >= LARGE else _saving(sources, quality=quality, rd_lambda=rd_lambda)
 
 
 def _saving(sources: Sequence[SourceView], *, quality: float, rd_lambda: float) -> float:

@@ -12,12 +12,15 @@ import pytest
 import torch
 from raw_codec import RawCodec
 from small_captures import write_nerfstudio_capture
+from tiny_lmvic import tiny_codec
 
 from nerfstudio_mvc import compress_capture, decompress_archive
+from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.codecs.av1.codec import Av1Codec
 from nerfstudio_mvc.cores import available_cores, cores_granted, granted_cores
 from nerfstudio_mvc.errors import MvcError
-from nerfstudio_mvc.pipeline import side_by_side as module
-from nerfstudio_mvc.pipeline.side_by_side import jobs_at_once, side_by_side
+from nerfstudio_mvc.pipeline import parallel_work as module
+from nerfstudio_mvc.pipeline.parallel_work import in_parallel, jobs_at_once
 from nerfstudio_mvc.video.ffmpeg_pipe import encode_frames
 
 LONG_S = 300  # nobody waits that long: it only ends a test that hangs
@@ -26,7 +29,7 @@ LONG_S = 300  # nobody waits that long: it only ends a test that hangs
 class MeetingCodec(RawCodec):
     """Goes on with a group only when so many are under way."""
 
-    side_by_side = True
+    group_memory = staticmethod(sum)
 
     def __init__(self, at_once):
         super().__init__()
@@ -75,7 +78,7 @@ def test_a_group_that_fails_stops_the_others_and_keeps_what_is_done(tmp_path: Pa
     first_done = threading.Event()
 
     class Failing(RawCodec):
-        side_by_side = True
+        group_memory = staticmethod(sum)
 
         def encode_group(self, group_idx, views, **settings):
             if group_idx == 0:
@@ -120,7 +123,7 @@ def test_closing_ends_a_program_that_is_waited_for() -> None:
             encode_frames(frames(), width=64, height=64, encoder=["-c:v", "rawvideo"], stream_format="rawvideo")
         return 1
 
-    with closing(side_by_side(work, [0, 1], jobs=2)) as results:
+    with closing(in_parallel(work, [0, 1], jobs=2)) as results:
         assert next(results) == 0
 
 
@@ -132,7 +135,7 @@ def test_cores_are_shared_out_and_given_back() -> None:
         both.wait()
         return granted_cores()
 
-    shares = list(side_by_side(work, range(2), jobs=2))
+    shares = list(in_parallel(work, range(2), jobs=2))
     assert shares == [-(-available_cores() // 2)] * 2
     assert torch.get_num_threads() == before
     assert granted_cores() == available_cores()
@@ -140,21 +143,35 @@ def test_cores_are_shared_out_and_given_back() -> None:
         assert granted_cores() == 3
 
 
+class GibPerGroup(RawCodec):
+    def group_memory(self, view_pixels):
+        return 2**30
+
+
 def test_jobs_follow_cores_memory_and_groups(monkeypatch) -> None:
     monkeypatch.setattr(module, "available_cores", lambda: 8)
 
-    def with_gib(gib):
+    def jobs(groups, gib, *, asked=None, codec=None):
         monkeypatch.setattr(module, "free_memory", lambda: int(gib * 2**30))
+        view = View(0, "a.png", None, 100, 100, None, None)
+        return jobs_at_once(codec or GibPerGroup(), [[view] * 2] * groups, asked=asked)
 
-    large = [[12_000_000] * 16] * 10
-    with_gib(1000)
-    assert jobs_at_once(large, asked=None) == 8
-    assert jobs_at_once(large[:3], asked=None) == 3
-    with_gib(16)
-    assert 1 < jobs_at_once(large, asked=None) < 4
-    with_gib(0.1)
-    assert jobs_at_once(large, asked=None) == 1
-    assert jobs_at_once(large, asked=5) == 5
-    assert jobs_at_once([], asked=None) == 1
+    assert jobs(10, 1000) == 8
+    assert jobs(3, 1000) == 3
+    assert jobs(10, 4.5) == 4
+    assert jobs(10, 0.1) == 1
+    assert jobs(10, 0.1, asked=5) == 5
+    assert jobs(2, 1000, asked=5) == 2
+    assert jobs(0, 1000, asked=5) == 1
+    assert jobs(10, 1000, asked=5, codec=RawCodec()) == 1
     with pytest.raises(MvcError, match="jobs 0"):
         compress_capture("nowhere", "nowhere.mvc", jobs=0)
+
+
+def test_codecs_say_what_memory_they_take() -> None:
+    frames = [1920 * 1080] * 20
+    assert Av1Codec().group_memory(frames) == pytest.approx(1.3 * 2**30, rel=0.1)
+    lmvic = tiny_codec(av1_pictures=True)
+    assert lmvic.group_memory(frames) == pytest.approx(1.3 * 2**30, rel=0.1)
+    # Large views are coded one by one: few bytes for each that waits.
+    assert 1.2 * 2**30 < lmvic.group_memory([12_000_000] * 16) < 4 * 2**30

@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import torch
 
+from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.codecs.interface import MultiViewCodec, group_memory
 from nerfstudio_mvc.cores import available_cores, cores_granted
 from nerfstudio_mvc.errors import MvcError
 from nerfstudio_mvc.pipeline.free_memory import free_memory
@@ -24,10 +26,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 CheckIn = Callable[[], None]
 """What work calls now and then; raises where it is no longer wanted."""
-
-BYTES_PER_PIXEL, BYTES_PER_PIXEL_OF_ONE = 16, 250
-"""Of memory, about: of all views of a group, and besides of the one that is being coded (12 megapixels: 1.2 GiB for AV1
-and the networks together)."""
 
 
 class _NotWantedError(Exception):
@@ -40,17 +38,16 @@ def check_jobs(jobs: int | None) -> None:
         raise MvcError(f"jobs {jobs} is out of range: give 1 or more groups to work on at once")
 
 
-def jobs_at_once(groups: Sequence[Sequence[int]], *, asked: int | None) -> int:
-    """How many groups to work on at once, given the pixels of each view of each group: as many as were asked for, or as
-    cores and memory allow.
-    """
-    if asked is not None:
-        return min(asked, max(1, len(groups)))
-    needed = max((BYTES_PER_PIXEL * sum(group) + BYTES_PER_PIXEL_OF_ONE * max(group) for group in groups), default=1)
-    return max(1, min(available_cores(), free_memory() // needed, len(groups)))
+def jobs_at_once(codec: MultiViewCodec, groups: Sequence[Sequence[View]], *, asked: int | None) -> int:
+    """How many groups to work on at once: as many as were asked for, or as cores and memory allow; one where the codec
+    can do no more."""
+    needed = [group_memory(codec, [view.width * view.height for view in group]) for group in groups]
+    if not groups or None in needed:
+        return 1
+    return min(len(groups), asked or max(1, min(available_cores(), free_memory() // max(needed))))
 
 
-def side_by_side(work: Callable[[Item, CheckIn], Result], items: Iterable[Item], *, jobs: int) -> Iterator[Result]:
+def in_parallel(work: Callable[[Item, CheckIn], Result], items: Iterable[Item], *, jobs: int) -> Iterator[Result]:
     """Results of `work` for each of `items` in the order in which they are done, `jobs` of them at a time.
 
     Items are taken one by one, in the caller's thread, when there is a thread for them; with one job all work is done
