@@ -80,6 +80,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
             "capture",
             "archive",
             "colmap_io",
+            "cores",
             "errors",
         },
         {"PIL", "pillow_jxl", "torch", "cv2"},

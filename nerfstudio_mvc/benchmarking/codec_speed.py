@@ -20,6 +20,7 @@ from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import coding_order
 from nerfstudio_mvc.codecs.interface import MultiViewCodec, SourceView
+from nerfstudio_mvc.cores import cores_granted, granted_cores
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.prior import DepthMethod, estimate_depth
@@ -92,21 +93,22 @@ def measure_speed(
         sources.append(SourceView(view, pixels, *known))
     photographs = [source.pixels for source in sources]
     on_event(StepProgress(f"{data.name}: {codec.name}", 0, len(peers) + 1))
-    ours = _measure(
-        codec.name,
-        f"quality {quality:g}, {torch.get_num_threads()} threads",
-        photographs,
-        lambda: codec.encode_group(0, sources, quality=quality).coded,
-        lambda coded: [
-            pixels
-            for _, pixels in sorted(
-                codec.decode_group(coded, [source.view for source in sources], quality=quality).items()
-            )
-        ],
-        lambda coded: coded.payload_bytes,
-        order=np.argsort([source.view.view_idx for source in sources]),
-        rounds=rounds,
-    )
+    with cores_granted(threads or granted_cores()):  # of the ffmpeg that codes pictures as well
+        ours = _measure(
+            codec.name,
+            f"quality {quality:g}, {torch.get_num_threads()} threads",
+            photographs,
+            lambda: codec.encode_group(0, sources, quality=quality).coded,
+            lambda coded: [
+                pixels
+                for _, pixels in sorted(
+                    codec.decode_group(coded, [source.view for source in sources], quality=quality).items()
+                )
+            ],
+            lambda coded: coded.payload_bytes,
+            order=np.argsort([source.view.view_idx for source in sources]),
+            rounds=rounds,
+        )
     results = [ours]
     for done, peer in enumerate(peers, start=1):
         on_event(StepProgress(f"{data.name}: {peer.name}", done, len(peers) + 1))
