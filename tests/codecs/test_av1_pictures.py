@@ -56,19 +56,33 @@ def test_both_code_when_nobody_says_otherwise_and_the_cheaper_one_is_taken(codec
     assert "image" in {substream.name for substream in coded.substreams}
 
 
-@pytest.mark.parametrize("nothing_shared", [True, False])
-def test_av1_codes_a_view_one_way_and_finds_by_itself_what_moved(codec, sources, monkeypatch, nothing_shared):
-    monkeypatch.setattr(prediction_search, "NOTHING_SHARED_BITS", 100.0 if nothing_shared else -100.0)
+@pytest.mark.parametrize("in_doubt", [True, False])
+def test_av1_codes_a_view_once_and_finds_by_itself_what_moved(codec, sources, monkeypatch, in_doubt):
+    monkeypatch.setattr(prediction_search, "NOTHING_SHARED_BITS", 100.0 if in_doubt else -100.0)
     monkeypatch.setattr(prediction_search, "find_motions", lambda *_, **__: pytest.fail("searched for motion"))
-    calls, encode = [], Av1Coder.encode
-    monkeypatch.setattr(Av1Coder, "encode", lambda *args, **named: calls.append(1) or encode(*args, **named))
-    switches = LmvicSwitches(network_pictures=False, sequences=False)
+    calls = []
+    encode, trial = Av1Coder.encode, Av1Trials.encode
+
+    def noted(self, x, reference, **quality):
+        calls.append("coded")
+        return encode(self, x, reference, **quality)
+
+    def alone_is_cheaper(self, x, reference, **quality):
+        if x.shape[-2:] == (72, 100):  # a whole view
+            calls.append("tried")
+        length, shown = trial(self, x, reference, **quality)
+        return (bytes(0) if reference is None else length), shown
+
+    monkeypatch.setattr(Av1Coder, "encode", noted)
+    monkeypatch.setattr(Av1Trials, "encode", alone_is_cheaper)
+    switches = LmvicSwitches(network_pictures=False, sequences=False, finer_references=False)
     codec = LmvicCodec(codec.model, codec.tables, fingerprint="", switches=switches)
     coded = codec.encode_group(0, sources[:2], quality=5.0).coded.views
-    assert len(calls) == 2
     names = {substream.name for substream in coded[1].substreams}
-    assert ("references" in names) != nothing_shared
     assert "motion" not in names
+    assert calls.count("coded") == 2
+    assert ("references" in names) != in_doubt
+    assert ("tried" in calls) == in_doubt
 
 
 def test_the_decoder_shows_what_the_encoder_saw(sources, encoded):

@@ -235,9 +235,13 @@ class LmvicCodec:
             bits = 8 * (len(payload) + sum(len(string.payload) for string in strings[idx]))
             return bits + error_bits(x, picture, rd_lambda=rd_lambda), payload, picture
 
+        tried = range(len(ways))
+        if len(ways) > 1 and self.tools.by_av1:
+            # A fast AV1 of the whole view knows which way is the cheaper one.
+            tried = [min(tried, key=lambda idx: coded(idx, self.tools.trials)[0])]
         # Per coder its best: cost, string, picture, way.
         best = {
-            name: min(((*coded(idx, self.coders[name]), idx) for idx in range(len(ways))), key=lambda one: one[0])
+            name: min(((*coded(idx, self.coders[name]), idx) for idx in tried), key=lambda one: one[0])
             for name in choice.names()
         }
         choice.note({name: cost for name, (cost, *_) in best.items()})

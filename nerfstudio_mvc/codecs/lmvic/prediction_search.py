@@ -3,7 +3,7 @@
     depth for prediction -> warped neighbours -> + change of light -> + block motion; or alone after all
 
 Every correction is kept only where a trial (`trial_coding`) says that it pays. Where prediction itself is in doubt the
-network is to code the view both ways. The decoder follows what the strings say.
+view is to be coded both ways. The decoder follows what the strings say.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be bel
 CLEARLY_GOOD_BITS = 0.5
 """Of a luma sample that the reference explains: from here on the network would surely take more for the view alone."""
 NOTHING_SHARED_BITS = 0.07
-"""Likewise, below which AV1 would take more for a predicted view than for it alone (docs/ablations.md)."""
+"""Likewise, below which AV1 may take more for a predicted view than for it alone (docs/ablations.md)."""
 SMALLEST_CHANGE = 5  # steps of gain or offset that are not worth a trial: 8 % or five grey levels
 DEPTH_BITS_PER_GREY_LEVEL = 2.5  # of a cell of the coded depth, at quality 5
 GROWTH_PER_QUALITY = 1.35
@@ -76,10 +76,10 @@ class SearchTools:
 
     Attributes:
         images: blends references.
-        trials: codes samples of a view.
+        trials: codes samples of a view, and views of which the final coder would take too long to code twice.
         switches: what to look for.
-        by_av1: AV1 will code the picture. It finds by itself what has moved a little, and a reference that shows
-            nothing of the picture costs it next to nothing.
+        by_av1: AV1 will code the picture. It finds by itself what has moved a little, and makes something of references
+            that explain little.
     """
 
     images: ImageCoder
@@ -115,10 +115,9 @@ def find_predictions(
         return (Prediction(depth=found.depth),)
     improved = search.improved(found)
     explained = explained_bits(x, improved.reference) if switches.decide_per_view else math.inf
-    if tools.by_av1:
-        return (_alone(source, tables) if explained < NOTHING_SHARED_BITS else improved,)
     # A sample cannot tell: a view coded alone pays at the seams of its tiles, one with a reference does not.
-    return (improved, _alone(source, tables)) if explained < CLEARLY_GOOD_BITS else (improved,)
+    doubtful = explained < (NOTHING_SHARED_BITS if tools.by_av1 else CLEARLY_GOOD_BITS)
+    return (improved, _alone(source, tables)) if doubtful else (improved,)
 
 
 def reference_count(switches: LmvicSwitches) -> int:
