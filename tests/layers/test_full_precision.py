@@ -1,7 +1,8 @@
-"""Whole float32 for as long as any thread codes, and the process's own setting afterwards."""
+"""TF32 is off while any thread runs a decorated function, and what it was afterwards, errors or not."""
 
 import threading
 
+import pytest
 import torch
 
 from nerfstudio_mvc.layers.full_precision import in_full_precision
@@ -9,7 +10,24 @@ from nerfstudio_mvc.layers.full_precision import in_full_precision
 LONG_S = 300  # nobody waits that long: it only ends a test that hangs
 
 
-def test_a_thread_that_ends_does_not_take_the_setting_from_another():
+@pytest.mark.parametrize("before", [True, False])
+def test_off_inside_and_as_before_outside(before, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+
+    @in_full_precision
+    def inside(fails: bool) -> bool:
+        if fails:
+            raise ValueError("as asked")
+        return torch.backends.cudnn.allow_tf32
+
+    assert inside(False) is False
+    with pytest.raises(ValueError, match="as asked"):
+        inside(True)
+    assert torch.backends.cudnn.allow_tf32 is before
+
+
+def test_a_thread_that_ends_does_not_take_the_setting_from_another(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     inside, first_gone = threading.Event(), threading.Event()
     seen = []
 
@@ -23,16 +41,11 @@ def test_a_thread_that_ends_does_not_take_the_setting_from_another():
         assert first_gone.wait(LONG_S)
         seen.append(torch.backends.cudnn.allow_tf32)
 
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = True
-    try:
-        threads = [threading.Thread(target=work) for work in (first, second)]
-        for thread in threads:
-            thread.start()
-        threads[0].join(LONG_S)
-        first_gone.set()
-        threads[1].join(LONG_S)
-        assert seen == [False]
-        assert torch.backends.cudnn.allow_tf32 is True
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+    threads = [threading.Thread(target=work) for work in (first, second)]
+    for thread in threads:
+        thread.start()
+    threads[0].join(LONG_S)
+    first_gone.set()
+    threads[1].join(LONG_S)
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32 is True
