@@ -188,6 +188,11 @@ def test_half_the_size_says_all_of_large_views_and_of_those_that_share_nothing(m
     assert sizes == compared
 
 
+def test_views_of_one_row_are_compared_as_they_are():
+    rows = [replace(s, view=replace(s.view, height=1), pixels=s.pixels[:1]) for s in plane_views(2)]
+    assert -1 < sequence_saving(rows, quality=5.0, rd_lambda=1e4) < 1
+
+
 def test_single_views_and_large_ones_are_no_sequence(codec, monkeypatch):
     def fails(self, sources, **settings):
         raise AssertionError("a sequence was tried")

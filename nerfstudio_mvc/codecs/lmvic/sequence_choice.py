@@ -71,6 +71,8 @@ def coding_cost(
 
 def _half(source: SourceView) -> SourceView:
     width, height = source.view.width // 2, source.view.height // 2
+    if not width or not height:
+        return source  # one pixel wide or high
     cells = source.pixels[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3)
     pixels = np.rint(cells.mean((1, 3), dtype=np.float32)).astype(np.uint8)
     return SourceView(replace(source.view, width=width, height=height), pixels)
