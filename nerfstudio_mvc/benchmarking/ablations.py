@@ -120,16 +120,14 @@ class AblationSettings:
 
 @dataclass(frozen=True)
 class _Task:
-    """One point: `label` is what it is called, `variant` what is done."""
+    """One point: `label` is what it is called, `variant` what is done, with these `weights`."""
 
     capture: Path
     label: str
     variant: str
     weights: Path | None
     quality: float
-    views: int
-    by_network: bool
-    effort: Effort
+    settings: AblationSettings
 
 
 def measure_ablations(
@@ -144,7 +142,7 @@ def measure_ablations(
     ways = [(variant, variant, settings.weights) for variant in variants]
     ways += [(f"{variant}, retrained", variant, weights) for variant, weights in settings.retrained]
     tasks = [
-        _Task(capture, *way, quality, settings.views, settings.by_network, settings.effort)
+        _Task(capture, *way, quality, settings)
         for capture in captures
         for way in ways
         for quality in settings.qualities
@@ -180,10 +178,10 @@ def rate_change_percent(points: Sequence[AblationPoint], variant: str) -> float 
 
 
 def _measure(task: _Task) -> AblationPoint:
-    path, variant = task.capture, VARIANTS[task.variant]
+    path, variant, settings = task.capture, VARIANTS[task.variant], task.settings
     weights = _weights(task.weights)
     switches = variant.switches
-    if task.by_network:
+    if settings.by_network:
         switches = replace(switches, av1_pictures=False)
     codec = LmvicCodec(
         weights.model,
@@ -191,10 +189,10 @@ def _measure(task: _Task) -> AblationPoint:
         fingerprint=weights.fingerprint,
         switches=switches,
         restoration=weights.restoration,
-        effort=task.effort,
+        effort=settings.effort,
     )
-    sources = _sources(path, task.views)
-    group = [sources[position] for position in _positions(path, task.views, variant.order)]
+    sources = _sources(path, settings.views)
+    group = [sources[position] for position in _positions(path, settings.views, variant.order)]
     encoded = codec.encode_group(0, group, quality=task.quality)
     pixels = sum(source.pixels.shape[0] * source.pixels.shape[1] for source in group)
     strings = [substream for view in encoded.coded.views for substream in view.substreams]

@@ -7,6 +7,7 @@ can be evaluated on another machine that has the file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Optional
 
@@ -42,11 +43,13 @@ class MvcDataParser(DataParser):
 
     def _generate_dataparser_outputs(self, split: str = "train", **options) -> DataparserOutputs:
         own = {option.name: getattr(self.config, option.name) for option in fields(NerfstudioDataParserConfig)}
-        own |= {"_target": NerfstudioDataParserConfig()._target, "data": self._folder()}
+        own |= {"_target": NerfstudioDataParserConfig()._target, "data": self._folder}
         plain = NerfstudioDataParserConfig(**own)
         return plain.setup().get_dataparser_outputs(split, **options)
 
+    @cached_property
     def _folder(self) -> Path:
+        """The restored capture; looked for once, as training asks for every split."""
         config = self.config
         with get_progress(f"restoring {config.data.name}") as progress:
             task = progress.add_task("", total=None, visible=False)
