@@ -34,8 +34,8 @@ class Compress:
     output: Path
     """The file to make, e.g. garden.mvc. It appears when it is complete and verified."""
     codec: Literal["auto", "lmvic", "av1", "parahydra"] = "auto"
-    """How the photographs are coded: each predicted through the geometry of the scene (lmvic), as a video (av1), or as
-    comes out smaller (auto; with --weights: lmvic, by the network of that file)."""
+    """How the photographs are coded: each predicted through the geometry of the scene (lmvic, which auto means), or as
+    a video (av1)."""
     quality: OptionalFloat = None
     """1 (smallest file) to 8 (best photographs); 5 when neither this nor a target is given."""
     target_bpp: OptionalFloat = None
@@ -134,8 +134,6 @@ def _print_report(report: CompressReport) -> None:
         rows.append(("PSNR, mean of the views", f"{report.psnr_db:.2f} dB"))
     if report.target is not None:
         rows.append(("target", report.target))
-    if report.choice is not None:
-        rows.append(("codec", str(report.choice)))
     rows.append(("depth", report.depth))
     rows.append(("time", format_seconds(report.elapsed_s)))
     rows += [("left out", f"{item.path}  {format_bytes(item.bytes)}  {item.reason}") for item in report.left_out]

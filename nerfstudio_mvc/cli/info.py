@@ -52,7 +52,6 @@ def _print_summary(summary: ArchiveSummary) -> None:
         ("archive", f"{summary.archive}  (format {manifest.version}, written by {manifest.writer})"),
         ("capture", f"{manifest.kind}: {format_count(len(manifest.views), 'view')}, {format_sizes(sizes)}"),
         ("codec", f"{manifest.codec}, quality {manifest.quality:g}, {format_fingerprint(manifest.fingerprint)}"),
-        *_compared_rows(manifest.parameters.get("compared")),
         ("groups", f"{len(manifest.groups)}, views in each: {group_sizes}"),
         ("file", format_bytes(summary.file_bytes)),
         ("  photographs", format_bytes(summary.image_bytes)),
@@ -68,16 +67,6 @@ def _print_summary(summary: ArchiveSummary) -> None:
         rows.append(("photographs on disk were", f"{format_bytes(summary.source_bytes)}  ({saving})"))
     rows += [("left out", f"{item.path}  {format_bytes(item.bytes)}  {item.reason}") for item in manifest.left_out]
     print_table(rows)
-
-
-def _compared_rows(compared: object) -> list[tuple[str, str]]:
-    """What codec "auto" noted; anything else in its place is left out."""
-    rows = []
-    for codec, result in compared.items() if isinstance(compared, dict) else ():
-        size, psnr_db = (result.get("bytes"), result.get("psnr_db")) if isinstance(result, dict) else (None, None)
-        if isinstance(size, int) and isinstance(psnr_db, (int, float)):
-            rows.append((f"  compared: {codec}", f"{format_bytes(size)} at {psnr_db:.2f} dB"))
-    return rows
 
 
 def main() -> None:

@@ -24,7 +24,6 @@ from nerfstudio_mvc.capture.view_order import Order, order_views
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec, wants_depth
 from nerfstudio_mvc.errors import MvcError, OutputError
-from nerfstudio_mvc.pipeline.codec_choice import LEARNED, CodecChoice, compress_with_smaller_codec
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.group_coding import Job, Run, plan_of
 from nerfstudio_mvc.pipeline.parallel_work import check_jobs
@@ -40,6 +39,7 @@ from nerfstudio_mvc.pipeline.quality_search import (
 from nerfstudio_mvc.splatting.prior import DepthPrior, estimate_depth
 from nerfstudio_mvc.weights.store import open_codec
 
+DEFAULT_CODEC = "lmvic"
 DEFAULT_QUALITY = 5.0
 DEFAULT_GROUP_SIZE = 16
 DEFAULT_ORDER: Order = "distance"
@@ -68,7 +68,6 @@ class CompressReport:
         left_out: what the archive does not carry, with reasons.
         warnings: what `on_event` was warned of.
         elapsed_s: seconds.
-        choice: with codec "auto", which one was taken and what both came to.
     """
 
     archive: Path
@@ -93,7 +92,6 @@ class CompressReport:
     left_out: tuple[LeftOut, ...]
     warnings: tuple[str, ...]
     elapsed_s: float
-    choice: CodecChoice | None = None
 
 
 def compress_capture(
@@ -125,8 +123,7 @@ def compress_capture(
         data: a nerfstudio folder, a COLMAP folder, or a folder of photographs (their cameras are then estimated);
             or what `load_capture` made of one.
         output: the file to make; it appears only when it is complete and verified.
-        codec: name from `codecs.catalog`, or a codec of your own; "auto" codes with LMVIC and, at the same PSNR, with
-            AV1, and keeps the smaller archive; with `weights` it is LMVIC.
+        codec: name from `codecs.catalog`, or a codec of your own; "auto" is LMVIC.
         quality: 1 (smallest) to 8 (best); `DEFAULT_QUALITY` when neither this nor a target is given.
         target_bpp, target_psnr_db, target_size_bytes: find the quality for this rate (everything but the attached files
             counted), this mean PSNR of the views, or this size of the whole file; within about 2 %, 0.1 dB, and at most
@@ -160,30 +157,8 @@ def compress_capture(
     if output.exists() and not force:
         # Found out again by the writer; here it saves estimating cameras first.
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
-    if codec == "auto" and weights is not None:
-        codec = LEARNED  # who brings weights wants to see what they do
     if codec == "auto":
-        return compress_with_smaller_codec(
-            compress_capture,
-            data,
-            output,
-            quality=quality,
-            target_bpp=target_bpp,
-            target_psnr_db=target_psnr_db,
-            target_size_bytes=target_size_bytes,
-            group_size=group_size,
-            order=order,
-            depth=depth,
-            depth_effort=depth_effort,
-            effort=effort,
-            gaussians=gaussians,
-            attachments=attachments,
-            device=device,
-            jobs=jobs,
-            resume=resume,
-            force=force,
-            on_event=on_event,
-        )
+        codec = DEFAULT_CODEC
     run = Run(on_event or ignore_event)
     device = resolve_device(device)
     capture = data if isinstance(data, Capture) else load_capture(Path(data), on_progress=run.step)

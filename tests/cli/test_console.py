@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfstudio_mvc.cli.console import format_fingerprint, print_json, print_table
-from nerfstudio_mvc.cli.info import _compared_rows
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,3 @@ def test_codecs_without_weights_name_their_profile() -> None:
     assert format_fingerprint("5b1e0777") == "weights 5b1e07"
     assert format_fingerprint("") == "weights -"
     assert format_fingerprint("av1-444-10bit-1") == "profile av1-444-10bit-1"
-
-
-def test_what_auto_noted_is_shown_and_nonsense_is_not() -> None:
-    noted = {"lmvic": {"bytes": 90_000, "psnr_db": 36.123}, "av1": {"bytes": "many", "psnr_db": 36}, "x": 3}
-    assert _compared_rows(noted) == [("  compared: lmvic", "90.0 kB at 36.12 dB")]
-    assert _compared_rows("nonsense") == []
