@@ -14,8 +14,8 @@ from pathlib import Path
 from compressai.registry import register_model
 from torch import nn
 
+from nerfstudio_mvc.codecs.lmvic.learned.single_view import SingleViewCodec
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
-from nerfstudio_mvc.codecs.lmvic.single_view import SingleViewCodec
 from nerfstudio_mvc.weights.checkpoint import read
 from nerfstudio_mvc.weights.store import find_weights
 

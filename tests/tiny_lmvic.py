@@ -4,11 +4,10 @@ import numpy as np
 import torch
 
 from colmap_io.records import Camera
-from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import SourceView
+from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
-from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.training.export import plain_tables
 from nerfstudio_mvc.weights.checkpoint import pack, unpack

@@ -7,7 +7,7 @@ from nerfstudio_mvc.codecs.lmvic.paper.codec import PaperCodec
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.depth_scale import on_grid
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel, ViewGeometry
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
+from nerfstudio_mvc.layers.pictures import to_picture
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
 
 TINY = {"width": 8, "latent": 16, "mean_widths": (24, 16), "scale_width": 8, "scale_hidden": 16}

@@ -19,9 +19,9 @@ import torch
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import Order, order_views
-from nerfstudio_mvc.codecs.interface import SourceView
+from nerfstudio_mvc.capture.views import SourceView
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.errors import CaptureError, ShapeError, WeightsError
 from nerfstudio_mvc.pipeline.compress import DEFAULT_GROUP_SIZE, DEFAULT_ORDER
@@ -67,7 +67,6 @@ def _variants() -> dict[str, Variant]:
         ("depth_follows_quality", "depth bits by quality"),
         ("decide_per_view", "decision per view"),
         ("gain_and_offset", "gain and offset"),
-        ("motion", "motion"),
         ("av1_pictures", "AV1 pictures"),
         ("network_pictures", "network pictures"),
         ("restoration", "restoration"),

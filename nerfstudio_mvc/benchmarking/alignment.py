@@ -26,27 +26,16 @@ from nerfstudio_mvc.benchmarking.image_aligners import (
 )
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.view_order import coding_order, nearest_coded
-from nerfstudio_mvc.capture.views import Capture, View
-from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.depth_coding import encode_depth
-from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.motion_coding import encode_motion
-from nerfstudio_mvc.codecs.lmvic.motion_search import find_motions
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import (
-    DecodedView,
-    blended_reference,
-    filled,
-    moved_references,
-    to_picture,
-    to_pixels,
-    warped_references,
-)
+from nerfstudio_mvc.capture.views import Capture, SourceView, View
 from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.geometry.cameras import resize_view
 from nerfstudio_mvc.geometry.flow import flow_to_reference
+from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
+from nerfstudio_mvc.prediction.depth_coding import encode_depth
+from nerfstudio_mvc.prediction.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.prediction.reference_pictures import DecodedView, blended_reference, warped_references
 from nerfstudio_mvc.quality.ms_ssim import SMALLEST_SIDE, ms_ssim
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.depth_map import DepthMap
@@ -56,7 +45,7 @@ from nerfstudio_mvc.weights.store import open_codec
 if TYPE_CHECKING:
     from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 
-OURS, OURS_TWO, OURS_MOVED = "ours", "ours, two references", "ours, two references, moved"
+OURS, OURS_TWO = "ours", "ours, two references"
 METHODS = {
     "none": "the reference as it is",
     "homography": "SIFT matches and RANSAC (OpenCV); sees the view it predicts",
@@ -66,7 +55,6 @@ METHODS = {
     "gaussians": "median depth of 3D Gaussians, not coded",
     OURS: "depth of the prior (3D Gaussians unless told otherwise), chosen for prediction and coded",
     OURS_TWO: "the same with two references, blended as the codec does",
-    OURS_MOVED: "and with the block motion it codes at quality 5: what the codec predicts from",
 }
 IMAGE_ALIGNERS: dict[str, Aligner] = {
     "none": not_aligned,
@@ -74,10 +62,8 @@ IMAGE_ALIGNERS: dict[str, Aligner] = {
     "blocks": by_blocks,
     "flow": by_dense_flow,
 }
-REFERENCES = {OURS: 1, OURS_TWO: 2, OURS_MOVED: 2}
+REFERENCES = {OURS: 1, OURS_TWO: 2}
 """Of the methods whose depth is coded."""
-QUALITY = 5.0
-"""That motion is found for."""
 
 
 @dataclass(frozen=True)
@@ -211,10 +197,7 @@ class AlignmentBenchmark:
         shifts, masks = [], []
         for index in range(1, len(sources)):
             nearest = chains[OURS][index].references[0]
-            aligned = {
-                name: self._coded_aligned(chain, index, sources, moved=name == OURS_MOVED)
-                for name, chain in chains.items()
-            }
+            aligned = {name: self._coded_aligned(chain, index, sources) for name, chain in chains.items()}
             mask = aligned[OURS][0].valid
             masks.append(float(mask.mean()))
             shifts.append(_median_shift(sources[index], sources[nearest]))
@@ -284,24 +267,15 @@ class AlignmentBenchmark:
 
     @torch.no_grad()
     def _coded_aligned(
-        self, chain: Sequence[_CodedView], index: int, sources: Sequence[SourceView], *, moved: bool
+        self, chain: Sequence[_CodedView], index: int, sources: Sequence[SourceView]
     ) -> tuple[Aligned, float]:
         started = time.monotonic()
         coded, view = chain[index], sources[index].view
         states = [_state(sources[reference], chain[reference].depth) for reference in coded.references]
         side_bits = coded.side_bpp * view.width * view.height
         warped = warped_references(view, coded.depth, states)
-        if moved:
-            motion = self._motion(sources[index], warped)
-            side_bits += 8.0 * len(encode_motion(motion, self._codec.tables.latent))
-            warped = moved_references(warped, motion)
-        aligned = _aligned(view, blended_reference(self._codec.model, warped), side_bits=side_bits)
+        aligned = _aligned(view, blended_reference(self._codec.images.inference.blend, warped), side_bits=side_bits)
         return aligned, coded.elapsed_s + time.monotonic() - started
-
-    def _motion(self, source: SourceView, warped: Sequence[Reference]) -> np.ndarray:
-        rd_lambda = rd_lambda_of(self._codec.model.config.rd_lambdas, QUALITY)
-        seen = [filled(reference) for reference in warped]
-        return find_motions(to_picture(source.pixels, "cpu"), seen, rd_lambda=rd_lambda)
 
     def _align(self, name: str, source: SourceView, reference: SourceView) -> tuple[Aligned, float]:
         started = time.monotonic()
@@ -314,7 +288,8 @@ class AlignmentBenchmark:
             if aligned is None:
                 state = _state(reference, None if reference_depth is None else torch.from_numpy(reference_depth.depth))
                 found = blended_reference(
-                    self._codec.model, warped_references(source.view, torch.from_numpy(depth.depth), [state])
+                    self._codec.images.inference.blend,
+                    warped_references(source.view, torch.from_numpy(depth.depth), [state]),
                 )
                 aligned = _aligned(source.view, found, side_bits=None)
         return aligned, time.monotonic() - started

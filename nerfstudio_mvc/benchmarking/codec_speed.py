@@ -19,7 +19,8 @@ from nerfstudio_mvc.benchmarking.peers import Peer, PeerName, StillPeer, make_pe
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import coding_order
-from nerfstudio_mvc.codecs.interface import MultiViewCodec, SourceView
+from nerfstudio_mvc.capture.views import SourceView
+from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.cores import cores_granted, granted_cores
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
 from nerfstudio_mvc.quality.psnr import psnr_db

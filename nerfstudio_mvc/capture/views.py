@@ -46,6 +46,24 @@ class View:
 
 
 @dataclass(frozen=True)
+class SourceView:
+    """One view to encode.
+
+    Attributes:
+        view: camera and size (its `image_path` is not read by a codec).
+        pixels: 8-bit RGB. uint8 [H, W, 3]
+        depth: z-depth on the pixel grid of the photograph, lens distortion included, at any lower resolution,
+            world units; None where there is no prior. float32 [h, w]
+        depth_valid: where `depth` was seen rather than filled in. bool [h, w]
+    """
+
+    view: View
+    pixels: np.ndarray
+    depth: np.ndarray | None = None
+    depth_valid: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Capture:
     """Photographs of one scene, and what is known of the scene.
 

@@ -202,3 +202,36 @@ def _flat(modules: tuple[nn.Module, ...]) -> Iterator[nn.Module]:
             yield from _flat(tuple(module))
         else:
             yield module
+
+
+def split_inputs(layer: nn.Conv2d, channels: tuple[int, ...], gather: int) -> list[Dense]:
+    """One layer behind `PixelUnshuffle(gather)` as one per part of its input; the first one adds the bias."""
+    parts, start = [], 0
+    for count in channels:
+        own = layer.weight[:, start * gather**2 : (start + count) * gather**2]
+        own = own.view(len(own), count, gather, gather).permute(2, 3, 1, 0).flatten(0, 2)
+        parts.append(Dense(own, layer.bias if start == 0 else None, gather=gather))
+        start += count
+    return parts
+
+
+def pixels_of(planes: Tensor) -> Tensor:
+    """[1, C, H, W] -> [H, W, C]"""
+    return planes[0].permute(1, 2, 0).contiguous()
+
+
+def planes_of(pixels: Tensor) -> Tensor:
+    """[H, W, C] -> [1, C, H, W], no copy"""
+    return pixels.permute(2, 0, 1)[None]
+
+
+def padded(pixels: Tensor, multiple: int) -> Tensor:
+    """Grow to multiples, bottom and right, by repeating the last row and column. [H, W, C]"""
+    height, width, channels = pixels.shape
+    if height % multiple == 0 and width % multiple == 0:
+        return pixels
+    grown = pixels.new_empty(height + -height % multiple, width + -width % multiple, channels)
+    grown[:height, :width] = pixels
+    grown[:height, width:] = pixels[:, -1:]
+    grown[height:] = grown[height - 1]
+    return grown

@@ -15,8 +15,8 @@ import numpy as np
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.writer import ArchiveWriter
 from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
-from nerfstudio_mvc.capture.views import Capture, View
-from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec, SourceView
+from nerfstudio_mvc.capture.views import Capture, SourceView, View
+from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec
 from nerfstudio_mvc.pipeline.parallel_work import CheckIn, in_parallel, jobs_at_once
 from nerfstudio_mvc.pipeline.progress import GroupReused, OnEvent, Planned, StepProgress, ViewDone, Warned, in_turn
 from nerfstudio_mvc.quality.psnr import psnr_db

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 
 from nerfstudio_mvc.archive.group_entry import encode_group
-from nerfstudio_mvc.codecs.interface import MultiViewCodec, SourceView
+from nerfstudio_mvc.capture.views import SourceView
+from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import MvcError
 from nerfstudio_mvc.quality.psnr import psnr_db
 

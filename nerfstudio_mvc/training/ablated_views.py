@@ -19,7 +19,7 @@ SmallAblation = Literal["none", "separate", "concatenate", "no-mask"]
 SWITCHES: dict[SmallAblation, LmvicSwitches] = {
     "none": LmvicSwitches(),
     "separate": LmvicSwitches(predict=False),
-    "concatenate": LmvicSwitches(align=False, motion=False),
+    "concatenate": LmvicSwitches(align=False),
     "no-mask": LmvicSwitches(mask=False),
 }
 """The paper's ablations. Neighbours that are not aligned are not moved either: that would align them."""

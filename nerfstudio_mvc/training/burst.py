@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.training.learning_curve import CURVE_NAME, CurveFile, Progress
 from nerfstudio_mvc.training.loop import Recipe, Trainer

@@ -17,16 +17,15 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.view_order import coding_order
-from nerfstudio_mvc.capture.views import Capture
-from nerfstudio_mvc.codecs.interface import SourceView
+from nerfstudio_mvc.capture.views import Capture, SourceView
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.codecs.lmvic.group_strings import AV1
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
-from nerfstudio_mvc.codecs.lmvic.restoration_net import error_unit
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.restoration.network import error_unit
 from nerfstudio_mvc.splatting.prior import DepthPrior
 from nerfstudio_mvc.weights.checkpoint import Checkpoint
 

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
+from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.training.float_weights import load_float_weights, save_float_weights
 from nerfstudio_mvc.training.muon import Muon, is_matrix
 from nerfstudio_mvc.training.objective import DecodedLook, Distortion, random_quality, rate_distortion

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from nerfstudio_mvc.capture.open_capture import load_capture
-from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
 from nerfstudio_mvc.errors import WeightsError
+from nerfstudio_mvc.restoration.network import RestorationNet
 from nerfstudio_mvc.splatting.prior import estimate_depth
 from nerfstudio_mvc.training.coded_pictures import (
     CodedPictures,

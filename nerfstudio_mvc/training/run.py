@@ -16,10 +16,11 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.image_files import IMAGE_SUFFIXES, read_size
 from nerfstudio_mvc.capture.open_capture import load_capture
-from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
+from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.errors import CaptureError
+from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.splatting.prior import DepthMethod, estimate_depth
 from nerfstudio_mvc.training.ablated_views import SWITCHES, SmallAblation, ValidEverywhere
 from nerfstudio_mvc.training.export import export
@@ -202,7 +203,7 @@ def _warped_paths(
         if not finished.exists():
             capture = load_capture(root)
             prior = estimate_depth(capture, method=data.depth)
-            store_warped_views(capture, prior, target, switches=switches)
+            store_warped_views(capture, prior, target, align=switches.align, mask=switches.mask)
             finished.touch()
         paths += [
             path for path in sorted(target.glob("*.npy")) if min(np.load(path, mmap_mode="r").shape[:2]) >= crop_px

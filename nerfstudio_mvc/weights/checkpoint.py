@@ -18,11 +18,11 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import ROW_STEPS, ScaleNetwork
-from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationConfig, RestorationNet
+from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import ROW_STEPS, ScaleNetwork
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_STEPS, WEIGHT_STEPS, check_exact
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import WeightsError
+from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet
 from nerfstudio_mvc.weights.presets import PRESETS, SMALL, Preset, preset_of
 
 FORMAT = "nerfstudio_mvc weights 1"

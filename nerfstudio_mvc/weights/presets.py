@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import nn
 
-from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.image_coding import ImageTables
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageTables
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import LatentTables, PaperTables
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel

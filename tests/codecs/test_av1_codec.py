@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from colmap_io.records import Camera
-from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.codecs.av1.codec import OLDER_PROFILES, PROFILE, Av1Codec
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
-from nerfstudio_mvc.codecs.interface import SourceView
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError, WeightsError
 from nerfstudio_mvc.pipeline.open_archive import open_archive

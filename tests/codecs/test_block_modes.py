@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT, WHOLE, get_modes, mode_likelihoods, put_modes
+from nerfstudio_mvc.codecs.lmvic.learned.block_modes import KEPT, SPLIT, WHOLE, get_modes, mode_likelihoods, put_modes
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 

@@ -1,6 +1,6 @@
 """A coder that is clearly behind twice in a row is not tried again."""
 
-from nerfstudio_mvc.codecs.lmvic.coder_choice import CoderChoice
+from nerfstudio_mvc.codecs.lmvic.learned.coder_choice import CoderChoice
 
 
 def test_all_are_tried_while_they_are_close():

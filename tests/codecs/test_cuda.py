@@ -9,10 +9,10 @@ from PIL import Image
 from small_captures import SAMPLE
 
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import quality_level, read_latent
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
-from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
+from nerfstudio_mvc.layers.pictures import to_picture
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.restoration.restoration import Restoration
 from nerfstudio_mvc.video.av1_sequence import has_encoder
 from nerfstudio_mvc.weights.store import open_codec
 

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerfstudio_mvc.codecs.lmvic.depth_coding import (
+from nerfstudio_mvc.entropy.interlaced_scans import COARSEST_RESIDUAL_STEP
+from nerfstudio_mvc.entropy.tables import logistic_limit, tables_from_histograms
+from nerfstudio_mvc.errors import ArchiveError, ShapeError
+from nerfstudio_mvc.prediction.depth_coding import (
     CodedDepth,
     coded_grid,
     decode_depth,
@@ -13,9 +16,6 @@ from nerfstudio_mvc.codecs.lmvic.depth_coding import (
     quantise_depth,
     storable_step,
 )
-from nerfstudio_mvc.codecs.lmvic.interlaced_scans import COARSEST_RESIDUAL_STEP
-from nerfstudio_mvc.entropy.tables import logistic_limit, tables_from_histograms
-from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
 SCALES = 0.03 * np.exp(np.arange(64) * np.log(160 / 0.03) / 63)
 TABLES = tables_from_histograms(SCALES, [np.zeros(2 * logistic_limit(scale) + 2) for scale in SCALES])

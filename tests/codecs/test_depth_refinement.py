@@ -8,29 +8,29 @@ import torch
 import torch.nn.functional as F
 from synthetic_scene import look_at, picture
 
-from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.depth_coding import (
+from nerfstudio_mvc.capture.views import SourceView
+from nerfstudio_mvc.entropy.interlaced_scans import COARSEST_RESIDUAL_STEP
+from nerfstudio_mvc.entropy.tables import logistic_limit, tables_from_histograms
+from nerfstudio_mvc.geometry.flow import flow_to_reference
+from nerfstudio_mvc.geometry.warping import warp, warp_view
+from nerfstudio_mvc.prediction.depth_coding import (
     coded_grid,
     decode_depth,
     encode_depth,
     quantise_depth,
 )
-from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
-from nerfstudio_mvc.codecs.lmvic.depth_precision import choose_step, on_coded_grid, pixels_per_inverse_depth
-from nerfstudio_mvc.codecs.lmvic.depth_quantisation import PictureLoss, lost_bits, quantise_for_prediction
-from nerfstudio_mvc.codecs.lmvic.depth_refinement import (
+from nerfstudio_mvc.prediction.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.prediction.depth_precision import choose_step, on_coded_grid, pixels_per_inverse_depth
+from nerfstudio_mvc.prediction.depth_quantisation import PictureLoss, lost_bits, quantise_for_prediction
+from nerfstudio_mvc.prediction.depth_refinement import (
     SAMPLES_PER_CELL,
     SeenView,
     aggregate,
     matching_cost,
     refine_inverse_depth,
 )
-from nerfstudio_mvc.codecs.lmvic.interlaced_scans import COARSEST_RESIDUAL_STEP
-from nerfstudio_mvc.codecs.lmvic.luma import luma_levels
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView
-from nerfstudio_mvc.entropy.tables import logistic_limit, tables_from_histograms
-from nerfstudio_mvc.geometry.flow import flow_to_reference
-from nerfstudio_mvc.geometry.warping import warp, warp_view
+from nerfstudio_mvc.prediction.luma import luma_levels
+from nerfstudio_mvc.prediction.reference_pictures import DecodedView
 
 SCALES = 0.03 * np.exp(np.arange(64) * np.log(160 / 0.03) / 63)
 TABLES = tables_from_histograms(SCALES, [np.zeros(2 * logistic_limit(scale) + 2) for scale in SCALES])

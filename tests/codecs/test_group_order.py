@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_lmvic import plane_views
 
-from nerfstudio_mvc.codecs.lmvic.group_order import order_within_group
+from nerfstudio_mvc.prediction.group_order import order_within_group
 
 
 def views_at(positions):

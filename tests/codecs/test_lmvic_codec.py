@@ -9,10 +9,10 @@ from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.group_strings import read_quality
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
+from nerfstudio_mvc.layers.pictures import to_picture
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nerfstudio_mvc.codecs.lmvic.luma import luma_levels, reduced
+from nerfstudio_mvc.prediction.luma import luma_levels, reduced
 
 
 @pytest.mark.parametrize(("width", "columns"), [(1008, 960), (1008, 480), (100, 47), (1000, 160)])

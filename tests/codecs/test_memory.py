@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from tiny_lmvic import plane_views
 
-from nerfstudio_mvc.codecs.lmvic.restoration import BAND_PIXELS
+from nerfstudio_mvc.restoration.restoration import BAND_PIXELS
 from nerfstudio_mvc.weights.store import open_codec
 
 torch.set_num_threads(1)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nerfstudio_mvc.codecs.lmvic.mode_choice import choose_modes
+from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import choose_modes
 from nerfstudio_mvc.layers.block_transform import BlockTransform
 from nerfstudio_mvc.layers.split_transform import split_rotation
 

@@ -6,16 +6,16 @@ import torch
 from tiny_lmvic import tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic.correction_strings import decode_light, encode_light
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.photometric import (
+from nerfstudio_mvc.entropy.range_coder import SymbolEncoder
+from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.prediction.weighted_prediction import (
     GAIN_STEPS,
     LARGEST_CHANGE,
     OFFSET_STEPS,
     Photometric,
     fit_gain_and_offset,
 )
-from nerfstudio_mvc.entropy.range_coder import SymbolEncoder
-from nerfstudio_mvc.errors import ArchiveError
 
 HEIGHT, WIDTH = 96, 160
 

@@ -8,15 +8,14 @@ import torch
 from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic import codec as codec_module
-from nerfstudio_mvc.codecs.lmvic import prediction_search
-from nerfstudio_mvc.codecs.lmvic.block_motion import motion_grid
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.photometric import Photometric
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture
-from nerfstudio_mvc.codecs.lmvic.trial_coding import TILE_PX, TrialCost, _tiles, explained_bits
+from nerfstudio_mvc.codecs.lmvic.learned import prediction_search
+from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.learned.trial_coding import TILE_PX, TrialCost, _tiles, explained_bits
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.prediction.reference_pictures import DecodedView, reference_picture
+from nerfstudio_mvc.prediction.weighted_prediction import Photometric
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +101,7 @@ def corrected(found):
     rng = np.random.default_rng(0)
     count = len(found.references)
     light = Photometric(rng.integers(-9, 10, (count, 3)), rng.integers(-9, 10, (count, 3)))
-    return replace(found, motion=rng.integers(-9, 10, (count, 2, *motion_grid(72, 100))), light=light)
+    return replace(found, light=light)
 
 
 @pytest.fixture
@@ -116,12 +115,11 @@ def corrected_group(monkeypatch, sources):
         if not found.references:
             return (found,)
         reference = reference_picture(
-            codec.images.inference,
+            codec.images.inference.blend,
             source.view,
             torch.from_numpy(found.depth.depth()),
             [decoded[position] for position in found.references],
             light=found.light,
-            motion=found.motion,
         )
         return (replace(found, reference=reference),)
 
@@ -132,14 +130,14 @@ def corrected_group(monkeypatch, sources):
 def test_decoder_applies_every_correction(sources, usual, corrected_group):
     codec, encoded = corrected_group
     strings = {s.name: s.payload for s in encoded.coded.views[2].substreams}
-    assert {"light", "motion"} <= set(strings)
+    assert {"light"} <= set(strings)
     assert strings["image"] != usual[2]["image"]
     decoded = codec.decode_group(encoded.coded, [source.view for source in sources], quality=5.0)
     for view_idx, pixels in decoded.items():
         assert np.array_equal(pixels, encoded.reconstructions[view_idx])
 
 
-@pytest.mark.parametrize("name", ["light", "motion"])
+@pytest.mark.parametrize("name", ["light"])
 def test_damaged_corrections_give_pixels_or_an_archive_error(sources, corrected_group, name):
     codec, encoded = corrected_group
     rng = np.random.default_rng(0)
@@ -160,7 +158,7 @@ def test_unaligned_references_of_another_size_fit(sources):
     smaller = plane_views(1, height=60, width=64)[0]
     state = DecodedView(smaller.view, torch.rand(1, 3, 60, 64), None)
     codec = tiny_codec(align=False)
-    found = reference_picture(codec.model, view, torch.ones(4, 4), [state], switches=codec.switches)
+    found = reference_picture(codec.model.blend, view, torch.ones(4, 4), [state], align=False)
     assert found.picture.shape == (1, 3, view.height, view.width)
     assert bool(found.valid.all())
 

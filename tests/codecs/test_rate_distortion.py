@@ -5,8 +5,8 @@ import torch
 from test_four_step_walk import QUALITY, picture_and_reference
 from tiny_lmvic import tiny_codec
 
-from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, position_error_bits, rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageCoder
+from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import error_bits, position_error_bits, rd_lambda_of
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 48), (33, 50), (7, 5)])

@@ -8,14 +8,14 @@ import pytest
 import torch
 from tiny_lmvic import plane_views, tiny_codec
 
-from nerfstudio_mvc.codecs.lmvic import restored_planes
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.luma import LUMA
-from nerfstudio_mvc.codecs.lmvic.restoration import STRENGTH_STEPS, Restoration
-from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationConfig, RestorationNet, error_unit
 from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.prediction.luma import LUMA
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.restoration import restored_planes
+from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet, error_unit
+from nerfstudio_mvc.restoration.restoration import STRENGTH_STEPS, Restoration
 from nerfstudio_mvc.video.av1_sequence import has_encoder
 from nerfstudio_mvc.video.colour import read_format
 

@@ -9,12 +9,12 @@ from tiny_lmvic import plane_views, tiny_codec
 from nerfstudio_mvc.codecs.lmvic import codec as codec_module
 from nerfstudio_mvc.codecs.lmvic import sequence_choice
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
-from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
 from nerfstudio_mvc.codecs.lmvic.sequence_choice import sequence_saving
 from nerfstudio_mvc.codecs.lmvic.sequence_pictures import SequenceCoder
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.quality.psnr import psnr_db
+from nerfstudio_mvc.restoration.restoration import Restoration
 from nerfstudio_mvc.video.av1_sequence import has_encoder
 
 pytestmark = pytest.mark.skipif(not has_encoder(), reason="there is no ffmpeg that codes AV1")

@@ -4,10 +4,10 @@ import pytest
 import torch
 from tiny_lmvic import plane_views, tiny_weights
 
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
-from nerfstudio_mvc.codecs.lmvic.single_view import SingleViewCodec
+from nerfstudio_mvc.codecs.lmvic.learned.single_view import SingleViewCodec
 from nerfstudio_mvc.errors import ShapeError
+from nerfstudio_mvc.layers.pictures import to_picture
+from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.weights.checkpoint import unpack
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tiny_lmvic import plane_views, tiny_codec
 
-from nerfstudio_mvc.codecs.lmvic import view_qualities as module
-from nerfstudio_mvc.codecs.lmvic.group_order import order_within_group
-from nerfstudio_mvc.codecs.lmvic.view_qualities import expected_references, view_qualities, weights
+from nerfstudio_mvc.codecs.lmvic.learned import view_qualities as module
+from nerfstudio_mvc.codecs.lmvic.learned.view_qualities import expected_references, view_qualities, weights
 from nerfstudio_mvc.coded import CodedGroup, Substream
 from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.prediction.group_order import order_within_group
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import MAGNITUDE_LIMIT, ScaleNetwork, magnitude_levels
-from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
+from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import MAGNITUDE_LIMIT, ScaleNetwork, magnitude_levels
+from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ModeMaps
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_MAX, EXACT_LIMIT, IntegerConv, check_exact, requantize
 
 CONFIG = LmvicConfig(luma=24, chroma=4, hyper=8, scale_width=16, scale_hidden=24)

@@ -43,7 +43,7 @@ def test_unaligned_neighbours_are_the_photographs_as_they_are(tmp_path: Path) ->
     capture = load_capture(root)
     flat = DepthMap(np.full((20, 24), 3.0, np.float32), np.ones((20, 24), bool))
     prior = DepthPrior((flat,) * 3, "sparse", "a wall")
-    assert store_warped_views(capture, prior, tmp_path / "stored", switches=SWITCHES["concatenate"])
+    assert store_warped_views(capture, prior, tmp_path / "stored", align=SWITCHES["concatenate"].align)
     photographs = [read_image(view.image_path).pixels for view in capture.views]
     for path in (tmp_path / "stored").glob("*.npy"):
         stored = np.load(path)

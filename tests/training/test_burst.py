@@ -13,7 +13,7 @@ import pytest
 import torch
 from tiny_lmvic import CONFIG
 
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.errors import CaptureError, OutputError, WeightsError
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.training import burst

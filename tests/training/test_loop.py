@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from tiny_lmvic import CONFIG
 
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.training.loop import RATE_SHARES, Recipe, Trainer, part_of
 from nerfstudio_mvc.training.pictures import Pictures

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from nerfstudio_mvc.codecs.lmvic.config import LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.training.muon import Muon, is_matrix, orthogonal
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.training.objective import DecodedLook, image_error, rate_distortion
 
 

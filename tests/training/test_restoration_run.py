@@ -10,8 +10,8 @@ import torch
 from small_captures import write_nerfstudio_capture
 
 from nerfstudio_mvc import compress_capture, decompress_archive
-from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationConfig, RestorationNet, error_unit
 from nerfstudio_mvc.errors import CaptureError, WeightsError
+from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet, error_unit
 from nerfstudio_mvc.training.coded_pictures import CodedPictures, PicturesOnDevice
 from nerfstudio_mvc.training.restoration_run import RestorationRecipe, RestorationTrainer, train_restoration
 from nerfstudio_mvc.training.run import TrainingData

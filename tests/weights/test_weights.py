@@ -5,8 +5,8 @@ import pytest
 import torch
 from tiny_lmvic import tiny_weights
 
-from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationConfig, RestorationNet
 from nerfstudio_mvc.errors import WeightsError
+from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet
 from nerfstudio_mvc.weights import store
 from nerfstudio_mvc.weights.checkpoint import fingerprint_of, pack, read, unpack
 

@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from nerfstudio_mvc.capture.views import View, by_size, needed_by_size
+from nerfstudio_mvc.capture.views import SourceView, View, by_size, needed_by_size
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
-from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, StepDone, ViewDone, step_counter
+from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone, step_counter
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 from nerfstudio_mvc.video.av1_rate import rate_of_crf

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
-from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
-from nerfstudio_mvc.codecs.lmvic.restored_planes import better_picture, shown_picture
 from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.restoration.restoration import Restoration
+from nerfstudio_mvc.restoration.restored_planes import better_picture, shown_picture
 from nerfstudio_mvc.video.av1_picture import SMALLEST_SIDE, decode_picture, encode_picture, try_picture
 from nerfstudio_mvc.video.av1_rate import Rate, rate_of_crf
 from nerfstudio_mvc.video.av1_speed import Effort

@@ -16,19 +16,14 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import torch
 
-from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, StepDone, ViewDone
+from nerfstudio_mvc.capture.views import SourceView, View
+from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder, Av1Trials
-from nerfstudio_mvc.codecs.lmvic.block_motion import motion_grid
-from nerfstudio_mvc.codecs.lmvic.coder_choice import CoderChoice
 from nerfstudio_mvc.codecs.lmvic.correction_strings import (
     LIGHT,
-    MOTION,
     decode_light,
     encode_light,
 )
-from nerfstudio_mvc.codecs.lmvic.depth_coding import coded_grid, decode_depth, encode_depth
-from nerfstudio_mvc.codecs.lmvic.group_order import order_within_group
 from nerfstudio_mvc.codecs.lmvic.group_strings import (
     AV1,
     DEPTH,
@@ -42,14 +37,18 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
     read_quality,
     write_quality,
 )
-from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder, ImageTables
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
-from nerfstudio_mvc.codecs.lmvic.motion_coding import decode_motion, encode_motion
-from nerfstudio_mvc.codecs.lmvic.prediction_search import MAX_REFERENCES, Prediction, SearchTools, find_predictions
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, rd_lambda_of
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, reference_picture, to_picture, to_pixels
-from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
-from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
+from nerfstudio_mvc.codecs.lmvic.learned.coder_choice import CoderChoice
+from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageCoder, ImageTables
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.prediction_search import (
+    MAX_REFERENCES,
+    Prediction,
+    SearchTools,
+    find_predictions,
+)
+from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import error_bits, rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.learned.trial_coding import PictureCoder
+from nerfstudio_mvc.codecs.lmvic.learned.view_qualities import view_qualities
 from nerfstudio_mvc.codecs.lmvic.sequence_choice import (
     CLEAR,
     WORTH_TRYING,
@@ -60,12 +59,17 @@ from nerfstudio_mvc.codecs.lmvic.sequence_choice import (
 )
 from nerfstudio_mvc.codecs.lmvic.sequence_pictures import SequenceCoder
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
-from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder
-from nerfstudio_mvc.codecs.lmvic.view_qualities import view_qualities
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
 from nerfstudio_mvc.layers.full_precision import in_full_precision
+from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
+from nerfstudio_mvc.prediction.depth_coding import coded_grid, decode_depth, encode_depth
+from nerfstudio_mvc.prediction.group_order import order_within_group
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.prediction.reference_pictures import DecodedView, reference_picture
+from nerfstudio_mvc.restoration.network import RestorationNet
+from nerfstudio_mvc.restoration.restoration import Restoration
 from nerfstudio_mvc.video.av1_sequence import BYTES_PER_SEQUENCE_PIXEL, has_encoder
 from nerfstudio_mvc.video.av1_speed import Effort
 
@@ -261,8 +265,6 @@ class LmvicCodec:
             substreams.append(Substream(DEPTH, encode_depth(way.depth, tables)))
         if way.light is not None:
             substreams.append(Substream(LIGHT, encode_light(way.light, tables)))
-        if way.motion is not None:
-            substreams.append(Substream(MOTION, encode_motion(way.motion, tables)))
         return substreams
 
     def _decode_view(
@@ -291,15 +293,18 @@ class LmvicCodec:
     ) -> Reference | None:
         if not references:
             return None
-        light = motion = reference = None
+        light = reference = None
         if LIGHT in strings:
             light = decode_light(strings[LIGHT], len(references), tables=self.tables.latent)
-        if MOTION in strings:
-            grid = motion_grid(view.height, view.width)
-            motion = decode_motion(strings[MOTION], len(references), grid, self.tables.latent)
         if depth is not None:
             reference = reference_picture(
-                self.images.inference, view, depth, references, light=light, motion=motion, switches=self.switches
+                self.images.inference.blend,
+                view,
+                depth,
+                references,
+                light=light,
+                align=self.switches.align,
+                mask=self.switches.mask,
             )
         if reference is None:
             raise ArchiveError(f'view {view.view_idx} "{view.name}": refers to views it does not see: damaged')

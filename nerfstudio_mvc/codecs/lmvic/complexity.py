@@ -14,16 +14,17 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import ScaleNetwork
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
-from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import ScaleNetwork
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ModeMaps
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.context import Scales
 from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import LatentEntropy
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
-from nerfstudio_mvc.codecs.lmvic.restoration_net import RestorationNet
 from nerfstudio_mvc.entropy.partitions import STEPS
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.restoration.network import RestorationNet
 
 SIDE = 256
 """Pixels: a multiple of every stride, so that nothing is padded."""

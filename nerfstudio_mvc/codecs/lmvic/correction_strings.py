@@ -1,16 +1,15 @@
 """The strings of a view that correct its prediction: their names, and a change of light to bytes and back.
 
-STRINGS.md describes them. The other strings have modules of their own: `motion_coding`, `group_strings`,
-`depth_coding`, `image_coding`.
+STRINGS.md describes them. The other strings have modules of their own: `group_strings`, `depth_coding`, `image_coding`.
 """
 
 from __future__ import annotations
 
-from nerfstudio_mvc.codecs.lmvic.photometric import Photometric, get_photometric, put_photometric
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet
+from nerfstudio_mvc.prediction.weighted_prediction import Photometric, get_photometric, put_photometric
 
-LIGHT, MOTION = "light", "motion"
+LIGHT = "light"
 
 
 def encode_light(light: Photometric, tables: TableSet) -> bytes:

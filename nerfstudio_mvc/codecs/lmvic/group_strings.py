@@ -9,9 +9,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, QUALITY_STEPS
+from nerfstudio_mvc.capture.views import SourceView, View
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 

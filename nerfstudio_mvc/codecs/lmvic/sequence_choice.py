@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture
+from nerfstudio_mvc.capture.views import SourceView
+from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import error_bits
 from nerfstudio_mvc.codecs.lmvic.sequence_pictures import Coded, SequenceCoder
+from nerfstudio_mvc.layers.pictures import to_picture
 from nerfstudio_mvc.video.av1_speed import LARGE, TRIAL_SPEED
 
 LARGEST = 4_200_000

@@ -12,13 +12,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from nerfstudio_mvc.capture.views import View, by_size, needed_by_size
-from nerfstudio_mvc.codecs.interface import SourceView, StepDone, ViewDone, step_counter
+from nerfstudio_mvc.capture.views import SourceView, View, by_size, needed_by_size
+from nerfstudio_mvc.codecs.interface import StepDone, ViewDone, step_counter
 from nerfstudio_mvc.codecs.lmvic.group_strings import SEQUENCE
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
-from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
-from nerfstudio_mvc.codecs.lmvic.restored_planes import Strengths, better_picture, shown_picture
 from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
+from nerfstudio_mvc.restoration.restoration import Restoration
+from nerfstudio_mvc.restoration.restored_planes import Strengths, better_picture, shown_picture
 from nerfstudio_mvc.video.av1_rate import rate_of_crf
 from nerfstudio_mvc.video.av1_sequence import decode_sequence, encode_sequence
 from nerfstudio_mvc.video.av1_speed import LARGE, SPEEDS, Effort

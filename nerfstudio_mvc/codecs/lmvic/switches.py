@@ -27,7 +27,6 @@ class LmvicSwitches:
         depth_follows_quality: depth takes fewer bits where the picture takes fewer.
         decide_per_view: a view that predicts badly is coded alone.
         gain_and_offset: of every colour of a reference, where the light has changed.
-        motion: parts of a warped reference are moved to where they belong.
         av1_pictures: AV1 may code the pictures (`av1_pictures`).
         network_pictures: the network may; with both, each picture is coded by whichever is cheaper.
         restoration: a network restores what AV1 codes (`restoration`).
@@ -46,7 +45,6 @@ class LmvicSwitches:
     depth_follows_quality: bool = True
     decide_per_view: bool = True
     gain_and_offset: bool = True
-    motion: bool = True
     av1_pictures: bool = True
     network_pictures: bool = True
     restoration: bool = True

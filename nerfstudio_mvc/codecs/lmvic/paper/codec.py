@@ -15,8 +15,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import torch
 
-from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import EncodedGroup, SourceView, StepDone, ViewDone
+from nerfstudio_mvc.capture.views import SourceView, View
+from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone
 from nerfstudio_mvc.codecs.lmvic.group_strings import (
     DEPTH,
     IMAGE,
@@ -28,11 +28,11 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
 from nerfstudio_mvc.codecs.lmvic.paper.depth_scale import depth_unit, is_depth_unit, on_grid
 from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import PaperTables
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel, ViewGeometry, ViewState
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals
 from nerfstudio_mvc.layers.full_precision import in_full_precision
+from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
 
 _UNIT = struct.Struct("<f")
 

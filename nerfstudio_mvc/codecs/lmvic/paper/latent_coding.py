@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES
+from nerfstudio_mvc.codecs.lmvic.learned.plain_tables import plain_hyper_tables, plain_latent_tables
 from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import LatentEntropy, Symbols
-from nerfstudio_mvc.codecs.lmvic.plain_tables import plain_hyper_tables, plain_latent_tables
 from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet

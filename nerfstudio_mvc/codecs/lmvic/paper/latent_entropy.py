@@ -19,15 +19,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import (
     HYPER_LIMIT,
     LOG_SCALE_STEP,
     SMALLEST_SCALE,
     ScaleNetwork,
     scale_of_table,
 )
-from nerfstudio_mvc.codecs.lmvic.image_model import nearest_quality, quality_weights
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import nearest_quality, quality_weights
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.context import Gates
 from nerfstudio_mvc.codecs.lmvic.paper.padding import crop, pad_to_blocks

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import to_picture, to_pixels
-from nerfstudio_mvc.codecs.lmvic.restoration import Restoration
 from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.restoration.restoration import Restoration
 from nerfstudio_mvc.video.colour import PlaneFormat, rgb_from_planes, unrounded_from_planes
 
 Strengths = tuple[int, int]

@@ -1,6 +1,6 @@
 """Encoder side: how a view is predicted - alone or from others, with which depth and which corrections.
 
-    depth for prediction -> warped neighbours -> + change of light -> + block motion; or alone after all
+    depth for prediction -> warped neighbours -> + change of light; or alone after all
 
 Every correction is kept only where a trial (`trial_coding`) says that it pays. Where prediction itself is in doubt the
 view is to be coded both ways. The decoder follows what the strings say.
@@ -17,28 +17,19 @@ import torch
 from torch import Tensor
 
 from nerfstudio_mvc.capture.view_order import nearest_coded
-from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import SourceView
+from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.codecs.lmvic.correction_strings import encode_light
-from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, encode_depth
-from nerfstudio_mvc.codecs.lmvic.depth_for_prediction import depth_for_prediction
-from nerfstudio_mvc.codecs.lmvic.depth_quantisation import BITS_PER_GREY_LEVEL
-from nerfstudio_mvc.codecs.lmvic.image_coding import ImageCoder
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.motion_coding import encode_motion
-from nerfstudio_mvc.codecs.lmvic.motion_search import find_motions
-from nerfstudio_mvc.codecs.lmvic.photometric import Photometric, fit_gain_and_offset
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import (
-    DecodedView,
-    blended_reference,
-    filled,
-    moved_references,
-    warped_references,
-)
+from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageCoder
+from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.learned.trial_coding import PictureCoder, TrialCoder, explained_bits
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
-from nerfstudio_mvc.codecs.lmvic.trial_coding import PictureCoder, TrialCoder, explained_bits
 from nerfstudio_mvc.entropy.tables import TableSet
+from nerfstudio_mvc.prediction.depth_coding import CodedDepth, encode_depth
+from nerfstudio_mvc.prediction.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.prediction.depth_quantisation import BITS_PER_GREY_LEVEL
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.prediction.reference_pictures import DecodedView, blended_reference, warped_references
+from nerfstudio_mvc.prediction.weighted_prediction import Photometric, fit_gain_and_offset
 
 MAX_REFERENCES = 2
 MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be believed
@@ -59,14 +50,13 @@ class Prediction:
     Attributes:
         references: positions in the group, nearest first; none: coded alone.
         depth: None where the view has no prior.
-        light, motion: see `reference_pictures.reference_picture`; None: nothing is changed.
+        light: see `reference_pictures.reference_picture`; None: nothing is changed.
         reference: None where it is coded alone.
     """
 
     references: tuple[int, ...] = ()
     depth: CodedDepth | None = None
     light: Photometric | None = None
-    motion: np.ndarray | None = None
     reference: Reference | None = None
 
 
@@ -170,8 +160,6 @@ class _Search:
         steps = []
         if self.switches.gain_and_offset:
             steps.append(self._with_gain_and_offset)
-        if self.switches.motion and not self.tools.by_av1:
-            steps.append(self._with_motion)
         best, least = found, None
         for step in steps:
             candidate = step(best)
@@ -187,20 +175,18 @@ class _Search:
 
     def _warped(self, depth: CodedDepth) -> list[Reference]:
         depth_map = torch.from_numpy(depth.depth())
-        return warped_references(self.source.view, depth_map, self.neighbours, switches=self.switches)
+        return warped_references(
+            self.source.view, depth_map, self.neighbours, align=self.switches.align, mask=self.switches.mask
+        )
 
     def _blended(self, prediction: Prediction) -> Prediction:
-        warped = self._plain_warped
-        if prediction.motion is not None:
-            warped = moved_references(warped, prediction.motion)
-        return replace(prediction, reference=blended_reference(self.tools.images.inference, warped, prediction.light))
+        blend = self.tools.images.inference.blend
+        return replace(prediction, reference=blended_reference(blend, self._plain_warped, prediction.light))
 
     def _bits(self, prediction: Prediction) -> float:
         strings = 8 * len(encode_depth(prediction.depth, self.tables))
         if prediction.light is not None:
             strings += 8 * len(encode_light(prediction.light, self.tables))
-        if prediction.motion is not None:
-            strings += 8 * len(encode_motion(prediction.motion, self.tables))
         return strings + self.trial.cost(prediction.reference).total
 
     def _with_gain_and_offset(self, prediction: Prediction) -> Prediction | None:
@@ -209,10 +195,3 @@ class _Search:
         if max(np.abs(gains).max(), np.abs(offsets).max()) <= SMALLEST_CHANGE:
             return None
         return self._blended(replace(prediction, light=Photometric(gains, offsets)))
-
-    def _with_motion(self, prediction: Prediction) -> Prediction | None:
-        seen = [filled(reference) for reference in self._plain_warped]
-        if prediction.light is not None:
-            seen = [prediction.light.changed(reference, reference_idx) for reference_idx, reference in enumerate(seen)]
-        motion = find_motions(self.x, seen, rd_lambda=self.rd_lambda)
-        return self._blended(replace(prediction, motion=motion)) if motion.any() else None

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.prediction.reference import Reference
 
 COLORS = 3
 GAIN_STEPS, OFFSET_STEPS = 64, 255

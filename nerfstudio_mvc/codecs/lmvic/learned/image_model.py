@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import (
     HYPER_LIMIT,
     MeanNetwork,
     ScaleNetwork,
@@ -26,7 +26,7 @@ from nerfstudio_mvc.codecs.lmvic.four_step_entropy import (
     scale_of_table,
     table_scales,
 )
-from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps, choose_modes
+from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ModeMaps, choose_modes
 from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
 from nerfstudio_mvc.entropy.rate import rounded_bits
 from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, rate_aware_symbols, step_costs
@@ -34,17 +34,11 @@ from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
 from nerfstudio_mvc.layers.blocks import DepthwiseBlock, double_size, half_size, starts_at_zero
 from nerfstudio_mvc.layers.rounding import round_half_up
 from nerfstudio_mvc.layers.split_transform import split_rotation
+from nerfstudio_mvc.prediction.blend import ReferenceBlend
+from nerfstudio_mvc.prediction.reference import Reference
 
 ALL_SEEN = 0.999
 """Share of a position that a reference must show for it to be kept."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A picture that predicts the view: already warped, holes filled. picture [B, 3, H, W] 0..1, valid [B, 1, H, W]"""
-
-    picture: Tensor
-    valid: Tensor
 
 
 @dataclass(frozen=True)
@@ -94,31 +88,6 @@ class TrainingCode:
     z_symbols: Tensor
     modes: ModeMaps
     x_hat: Tensor
-
-
-class ReferenceBlend(nn.Module):
-    """Two warped candidates and their validity -> one reference: a weight per pixel, learned."""
-
-    def __init__(self, width: int = 48) -> None:
-        super().__init__()
-        self.weigh = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(8 * 16, width, 1),
-            DepthwiseBlock(width),
-            starts_at_zero(nn.Conv2d(width, 16, 1)),
-            nn.PixelShuffle(4),
-        )
-
-    def forward(self, first: Reference, second: Reference) -> Reference:
-        """`first` is the nearer one. The result is not yet filled where neither is valid."""
-        stacked = torch.cat([first.picture - 0.5, second.picture - 0.5, first.valid, second.valid], 1)
-        height, width = stacked.shape[-2:]
-        padded = F.pad(stacked, (0, -width % 4, 0, -height % 4), mode="replicate")
-        logit = self.weigh(padded).float()[..., :height, :width] + 0.5
-        odds_first = first.valid * torch.sigmoid(logit)
-        odds_second = second.valid * torch.sigmoid(-logit)
-        share = odds_first / (odds_first + odds_second).clamp_min(1e-6)
-        return Reference(share * first.picture + (1 - share) * second.picture, torch.maximum(first.valid, second.valid))
 
 
 class ImageModel(nn.Module):

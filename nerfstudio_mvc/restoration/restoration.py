@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.luma import LUMA
-from nerfstudio_mvc.codecs.lmvic.restoration_net import ALIGNMENT, RestorationNet, error_unit
+from nerfstudio_mvc.prediction.luma import LUMA
+from nerfstudio_mvc.prediction.reference import Reference
+from nerfstudio_mvc.restoration.network import ALIGNMENT, RestorationNet, error_unit
 
 STRENGTH_STEPS, MAX_STRENGTH = 64, 255
 BAND_PIXELS = 1 << 20

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.lmvic.depth_coding import coded_grid, storable_step
-from nerfstudio_mvc.codecs.lmvic.interlaced_scans import COARSEST_RESIDUAL_STEP
+from nerfstudio_mvc.entropy.interlaced_scans import COARSEST_RESIDUAL_STEP
 from nerfstudio_mvc.geometry.flow import flow_to_reference
+from nerfstudio_mvc.prediction.depth_coding import coded_grid, storable_step
 
 FLOW_TOLERANCE_PX = 1.0  # at the finest cells; 1/16 of it at every sixteenth cell, which the others are drawn from
 OCCLUSION_TOLERANCE = 0.04  # relative, at most; inside the slack of the occlusion test, where no view predicts this one

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.block_modes import get_modes, put_modes
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, whole_quality_steps
-from nerfstudio_mvc.codecs.lmvic.four_step_entropy import HYPER_LIMIT, quality_height, scale_of_table
-from nerfstudio_mvc.codecs.lmvic.four_step_walk import (
+from nerfstudio_mvc.codecs.lmvic.learned.block_modes import get_modes, put_modes
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, whole_quality_steps
+from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import HYPER_LIMIT, quality_height, scale_of_table
+from nerfstudio_mvc.codecs.lmvic.learned.four_step_walk import (
     Blocks,
     MeanWalk,
     ScaleWalk,
@@ -25,17 +25,11 @@ from nerfstudio_mvc.codecs.lmvic.four_step_walk import (
     mode_rows,
     step_groups,
 )
-from nerfstudio_mvc.codecs.lmvic.image_inference import ImageInference, ReadyReference
-from nerfstudio_mvc.codecs.lmvic.image_model import (
-    ALL_SEEN,
-    ImageModel,
-    Reference,
-    nearest_quality,
-    quality_weights,
-)
-from nerfstudio_mvc.codecs.lmvic.mode_choice import ERROR_WORTH, SPLIT_BITS, ModeMaps
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits, position_error_bits, rd_lambda_of
-from nerfstudio_mvc.codecs.lmvic.row_shifts import (
+from nerfstudio_mvc.codecs.lmvic.learned.image_inference import ImageInference, ReadyReference
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ALL_SEEN, ImageModel, nearest_quality, quality_weights
+from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ERROR_WORTH, SPLIT_BITS, ModeMaps
+from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import error_bits, position_error_bits, rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.learned.row_shifts import (
     RowShifts,
     best_shifts,
     block_grid,
@@ -50,6 +44,7 @@ from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, ra
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.block_transform import BLOCK
+from nerfstudio_mvc.prediction.reference import Reference
 
 HYPER_STRIDE = 4
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ModeMaps
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_STEPS, IntegerConv, requantize
 from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
 from nerfstudio_mvc.layers.block_transform import frequencies

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, walk_cells
-from nerfstudio_mvc.codecs.lmvic.depth_refinement import Refinement
-from nerfstudio_mvc.codecs.lmvic.interlaced_scans import Scan
+from nerfstudio_mvc.entropy.interlaced_scans import Scan
+from nerfstudio_mvc.prediction.depth_coding import CodedDepth, walk_cells
+from nerfstudio_mvc.prediction.depth_refinement import Refinement
 
 BITS_PER_GREY_LEVEL = 2.5  # of a cell of the picture, per grey level of difference to its prediction; about 34 dB
 ZERO_BITS, NONZERO_BITS, DOUBLING_BITS = 0.3, 4.5, 1.5  # of a residual: zero, one, and for each doubling above that

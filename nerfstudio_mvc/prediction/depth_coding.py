@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nerfstudio_mvc.codecs.lmvic.interlaced_scans import Scan, interlaced_scans, predict_cells
+from nerfstudio_mvc.entropy.interlaced_scans import Scan, interlaced_scans, predict_cells
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import ArchiveError, ShapeError

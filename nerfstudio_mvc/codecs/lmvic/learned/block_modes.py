@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nerfstudio_mvc.codecs.lmvic.counted_symbols import CountedSymbols
-from nerfstudio_mvc.codecs.lmvic.interlaced_scans import interlaced_scans
+from nerfstudio_mvc.entropy.counted_symbols import CountedSymbols
+from nerfstudio_mvc.entropy.interlaced_scans import interlaced_scans
 from nerfstudio_mvc.entropy.tables import TOTAL, TableSet
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 

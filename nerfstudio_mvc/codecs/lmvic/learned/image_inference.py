@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nerfstudio_mvc.codecs.lmvic.four_step_walk import MeanWeights, ScaleWeights, grouped_channels
-from nerfstudio_mvc.codecs.lmvic.image_model import ImageModel, Reference
-from nerfstudio_mvc.codecs.lmvic.mode_choice import ModeMaps
+from nerfstudio_mvc.codecs.lmvic.learned.four_step_walk import MeanWeights, ScaleWeights, grouped_channels
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ModeMaps
 from nerfstudio_mvc.layers.block_transform import BLOCK
-from nerfstudio_mvc.layers.pixel_major import Dense, bands, pixel_major
+from nerfstudio_mvc.layers.pixel_major import Dense, padded, pixel_major, pixels_of, split_inputs
+from nerfstudio_mvc.prediction.blend import BlendInference
+from nerfstudio_mvc.prediction.reference import Reference
 
-BLEND_STRIDE = 4
+REFERENCE_STRIDE = 4
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,16 @@ class ImageInference:
         self.g_s_latent = pixel_major(*model.g_s_latent[1:])
         self.g_s_picture = Dense.of(model.g_s_picture[1], gather=model.g_s_picture[0].downscale_factor)
         self.g_s, self.g_s_out, self.finish = (pixel_major(part) for part in (model.g_s, model.g_s_out, model.finish))
-        self.reference_in, self.reference_valid = _split_inputs(model.reference_in[1], (3, 1), BLEND_STRIDE)
+        self.reference_in, self.reference_valid = split_inputs(model.reference_in[1], (3, 1), REFERENCE_STRIDE)
         self.reference_block = pixel_major(model.reference_in[2])
         self.reference_to_g_a = Dense.of(model.reference_to_g_a)
         self.reference_to_g_s = Dense.of(model.reference_to_g_s)
-        self.blend_in = _split_inputs(model.blend.weigh[1], (3, 3, 1, 1), BLEND_STRIDE)
-        self.blend_out = pixel_major(*model.blend.weigh[2:])
+        self.blend = BlendInference(model.blend)
         self.means, self.scales = MeanWeights(model.means, model.split_rotation), ScaleWeights(model.scales)
 
     def prepare(self, reference: Reference, level: Tensor) -> ReadyReference:
         """Send a warped picture through the same analysis as the view itself."""
-        centered, valid = _padded(_pixels(reference.picture)) - 0.5, _padded(_pixels(reference.valid))
+        centered, valid = padded(pixels_of(reference.picture), BLOCK) - 0.5, padded(pixels_of(reference.valid), BLOCK)
         features = self.reference_in(centered)
         self.reference_valid.add_to(features, valid)
         latent = self._latent(centered, self.g_a_in(centered), level)
@@ -78,7 +78,7 @@ class ImageInference:
 
     def analyse(self, x: Tensor, reference: ReadyReference | None, level: Tensor) -> Tensor:
         """Picture [1, 3, H, W], 0..1 -> y in quantiser steps. [h, w, M]"""
-        centered = _padded(_pixels(x)) - 0.5
+        centered = padded(pixels_of(x), BLOCK) - 0.5
         features = self.g_a_in(centered)
         if reference is not None:
             self.reference_to_g_a.add_to(features, reference.features)
@@ -86,9 +86,9 @@ class ImageInference:
 
     def hyper_analyse(self, y: Tensor, reference: ReadyReference | None) -> Tensor:
         """y -> z, unquantised. [ceil(h / 4), ceil(w / 4), N]"""
-        features = self.h_a_in(_padded(y, 4))
+        features = self.h_a_in(padded(y, 4))
         if reference is not None:
-            self.h_a_reference.add_to(features, _padded(reference.latent * reference.valid, 4))
+            self.h_a_reference.add_to(features, padded(reference.latent * reference.valid, 4))
         return self.h_a(features)
 
     def by_quarters(self, y: Tensor) -> Tensor:
@@ -114,27 +114,6 @@ class ImageInference:
             _blocks(picture)[modes.kept] = _blocks(reference.centered)[modes.kept]
         return picture.add_(0.5)
 
-    def blend(self, first: Reference, second: Reference) -> Reference:
-        """`ReferenceBlend`: `first` is the nearer one. The result is not yet filled where neither is valid."""
-        pictures = [_pixels(part.picture) for part in (first, second)]
-        validity = [_pixels(part.valid) for part in (first, second)]
-        height, width = pictures[0].shape[:2]
-        features = None
-        for layer, part in zip(self.blend_in, [picture - 0.5 for picture in pictures] + validity, strict=True):
-            part = _padded(part, BLEND_STRIDE)
-            if features is None:
-                features = layer(part)
-            else:
-                layer.add_to(features, part)
-        logit = self.blend_out(features)[:height, :width]
-        picture = torch.empty_like(pictures[0])
-        for band in bands(height, width, 3):
-            odds = torch.sigmoid(logit[band] + 0.5)
-            odds_first, odds_second = odds * validity[0][band], (1 - odds) * validity[1][band]
-            share = odds_first / (odds_first + odds_second).clamp_min(1e-6)
-            torch.lerp(pictures[1][band], pictures[0][band], share, out=picture[band])
-        return Reference(_planes(picture), torch.maximum(first.valid, second.valid))
-
     def _latent(self, centered: Tensor, features: Tensor, level: Tensor) -> Tensor:
         features += self._at_level(self.model.quality_to_g_a, level)
         y = self.analysis(centered)
@@ -146,43 +125,10 @@ class ImageInference:
         return self.model.at_quality(table, level).flatten()
 
 
-def _split_inputs(layer: nn.Conv2d, channels: tuple[int, ...], gather: int) -> list[Dense]:
-    """One layer behind `PixelUnshuffle(gather)` as one per part of its input; the first one adds the bias."""
-    parts, start = [], 0
-    for count in channels:
-        own = layer.weight[:, start * gather**2 : (start + count) * gather**2]
-        own = own.view(len(own), count, gather, gather).permute(2, 3, 1, 0).flatten(0, 2)
-        parts.append(Dense(own, layer.bias if start == 0 else None, gather=gather))
-        start += count
-    return parts
-
-
-def _pixels(planes: Tensor) -> Tensor:
-    """[1, C, H, W] -> [H, W, C]"""
-    return planes[0].permute(1, 2, 0).contiguous()
-
-
-def _planes(pixels: Tensor) -> Tensor:
-    """[H, W, C] -> [1, C, H, W], no copy"""
-    return pixels.permute(2, 0, 1)[None]
-
-
 def _blocks(pixels: Tensor) -> Tensor:
     """Pixels by the latent position they belong to, a view. [16 h, 16 w, C] -> [h, w, 16, 16, C]"""
     height, width, channels = pixels.shape
     return pixels.view(height // BLOCK, BLOCK, width // BLOCK, BLOCK, channels).transpose(1, 2)
-
-
-def _padded(pixels: Tensor, multiple: int = BLOCK) -> Tensor:
-    """Grow to multiples, bottom and right, by repeating the last row and column. [H, W, C]"""
-    height, width, channels = pixels.shape
-    if height % multiple == 0 and width % multiple == 0:
-        return pixels
-    grown = pixels.new_empty(height + -height % multiple, width + -width % multiple, channels)
-    grown[:height, :width] = pixels
-    grown[:height, width:] = pixels[:, -1:]
-    grown[height:] = grown[height - 1]
-    return grown
 
 
 def _matrix(layer: nn.Conv2d) -> Tensor:

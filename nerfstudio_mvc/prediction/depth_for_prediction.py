@@ -11,23 +11,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.depth_coding import CodedDepth, encode_depth, quantise_depth
-from nerfstudio_mvc.codecs.lmvic.depth_precision import (
+from nerfstudio_mvc.capture.views import SourceView
+from nerfstudio_mvc.entropy.tables import TableSet
+from nerfstudio_mvc.layers.pictures import to_picture
+from nerfstudio_mvc.prediction.depth_coding import CodedDepth, encode_depth, quantise_depth
+from nerfstudio_mvc.prediction.depth_precision import (
     choose_step,
     on_coded_grid,
     pixels_per_inverse_depth,
     step_at_speed,
 )
-from nerfstudio_mvc.codecs.lmvic.depth_quantisation import (
+from nerfstudio_mvc.prediction.depth_quantisation import (
     BITS_PER_GREY_LEVEL,
     PictureLoss,
     lost_bits,
     quantise_for_prediction,
 )
-from nerfstudio_mvc.codecs.lmvic.depth_refinement import Refinement, SeenView, refine_inverse_depth
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
-from nerfstudio_mvc.entropy.tables import TableSet
+from nerfstudio_mvc.prediction.depth_refinement import Refinement, SeenView, refine_inverse_depth
+from nerfstudio_mvc.prediction.reference_pictures import DecodedView
 
 TOLERANCES_PX = (1.0, 2.5, 6.0)  # tried in turn; wide baselines are content with less
 PRIOR_WINDOW = 5  # cells; noise of the prior that no photograph asks for would only cost bits

@@ -19,18 +19,18 @@ import numpy as np
 import torch
 
 from nerfstudio_mvc.capture.view_order import camera_distances
-from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import SourceView
-from nerfstudio_mvc.codecs.lmvic.config import QUALITIES, whole_quality_steps
-from nerfstudio_mvc.codecs.lmvic.prediction_search import (
+from nerfstudio_mvc.capture.views import SourceView, View
+from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, whole_quality_steps
+from nerfstudio_mvc.codecs.lmvic.learned.prediction_search import (
     SearchTools,
     find_predictions,
     nearest_positions,
     reference_count,
 )
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import rd_lambda_of
-from nerfstudio_mvc.codecs.lmvic.reference_pictures import DecodedView, to_picture
-from nerfstudio_mvc.codecs.lmvic.trial_coding import TrialCoder
+from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import rd_lambda_of
+from nerfstudio_mvc.codecs.lmvic.learned.trial_coding import TrialCoder
+from nerfstudio_mvc.layers.pictures import to_picture
+from nerfstudio_mvc.prediction.reference_pictures import DecodedView
 
 STRENGTH = 0.8
 SHARES = {0: (), 1: (1.0,), 2: (0.6, 0.4)}

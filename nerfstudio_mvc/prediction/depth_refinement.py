@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.lmvic.depth_precision import pixels_per_inverse_depth
-from nerfstudio_mvc.codecs.lmvic.kernel_threads import in_parts
-from nerfstudio_mvc.codecs.lmvic.luma import luma_levels, reduced
 from nerfstudio_mvc.geometry.cameras import Lens, lens_of, longest_ray, pixels_from_rays
 from nerfstudio_mvc.geometry.flow import OCCLUSION_SLACK
 from nerfstudio_mvc.geometry.projection import NEAREST_RATIO, relative_pose
 from nerfstudio_mvc.geometry.ray_grids import ray_rows
+from nerfstudio_mvc.prediction.depth_precision import pixels_per_inverse_depth
+from nerfstudio_mvc.prediction.kernel_threads import in_parts
+from nerfstudio_mvc.prediction.luma import luma_levels, reduced
 
 SAMPLES_PER_CELL = 3  # along a side: a cell of 6.3 pixels is compared at about half resolution
 OFFSETS_PX = (0.4, 1.0, 1.8, 3.0, 4.5, 6.5, 9.0, 13.0)  # to either side, pixels of the photograph
@@ -110,7 +110,7 @@ def matching_cost(
     arguments as in `refine_inverse_depth`. [K, h, w]
     """
     # numba is imported here: only encoding needs it.
-    from nerfstudio_mvc.codecs.lmvic.plane_sweep import NO_RAY, smooth_rows, sweep_rows
+    from nerfstudio_mvc.prediction.plane_sweep import NO_RAY, smooth_rows, sweep_rows
 
     height, width = (SAMPLES_PER_CELL * size for size in prior.shape)
     luma = luma_levels(pixels, height=height, width=width)
@@ -197,7 +197,7 @@ def aggregate(cost: Tensor, jump: Tensor) -> Tensor:
     Returns:
         Sums over the paths from four directions; the cell itself counts once. [K, h, w]
     """
-    from nerfstudio_mvc.codecs.lmvic.plane_sweep import paths_along_columns, paths_along_rows
+    from nerfstudio_mvc.prediction.plane_sweep import paths_along_columns, paths_along_rows
 
     own = cost.permute(1, 2, 0).contiguous().numpy()
     total, jump = -3 * own, jump.contiguous().numpy()

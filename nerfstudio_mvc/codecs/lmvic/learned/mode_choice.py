@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.block_modes import KEPT, SPLIT, mode_likelihoods
+from nerfstudio_mvc.codecs.lmvic.learned.block_modes import KEPT, SPLIT, mode_likelihoods
 
 ERROR_WORTH = 13.0
 """Bits that an error of one squared quantiser step is worth; with 8, views of desk and sceaux took half a percent

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.image_model import Reference
-from nerfstudio_mvc.codecs.lmvic.luma import LUMA
-from nerfstudio_mvc.codecs.lmvic.rate_distortion import error_bits
+from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import error_bits
 from nerfstudio_mvc.layers.block_transform import BLOCK
+from nerfstudio_mvc.prediction.luma import LUMA
+from nerfstudio_mvc.prediction.reference import Reference
 
 TILE_PX = 128
 EVERY = 5  # tile of a view is coded
