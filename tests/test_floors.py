@@ -30,14 +30,18 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "video": ({"cores", "errors"}, {"imageio_ffmpeg"}),
     "layers": ({"errors"}, {"torch"}),
     "entropy": ({"layers", "coded", "errors"}, {"torch", "constriction"}),
+    "prediction": ({"entropy", "layers", "geometry", "capture", "compiling", "errors"}, {"torch", "numba"}),
+    "restoration": ({"prediction", "layers", "video", "errors"}, {"torch"}),
     "codecs": (
-        {"entropy", "layers", "geometry", "video", "capture", "coded", "compiling", "errors"},
-        {"torch", "numba"},
+        {"prediction", "restoration", "entropy", "layers", "geometry", "video", "capture", "coded", "cores", "errors"},
+        {"torch"},
     ),
-    "weights": ({"codecs", "video", "entropy", "layers", "errors"}, {"torch", "safetensors"}),
+    "weights": ({"codecs", "restoration", "video", "entropy", "layers", "errors"}, {"torch", "safetensors"}),
     "compressai_models": ({"codecs", "weights"}, {"torch", "compressai"}),
     "training": (
         {
+            "prediction",
+            "restoration",
             "weights",
             "codecs",
             "splatting",
@@ -70,6 +74,9 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "benchmarking": (
         {
+            "layers",
+            "prediction",
+            "restoration",
             "pipeline",
             "weights",
             "codecs",
