@@ -9,6 +9,17 @@ class MvcError(Exception):
     """Anything a user can put right; base of the family."""
 
 
+class OptionError(MvcError):
+    """An option is out of range, or several exclude each other: `options` are their names in Python.
+
+    The command line names its flags instead, and exits with code 2.
+    """
+
+    def __init__(self, *options: str, problem: str) -> None:
+        self.options, self.problem = options, problem
+        super().__init__(f"{', '.join(options)} {problem}")
+
+
 class CaptureError(MvcError):
     """The input capture is incomplete, unreadable or contradicts itself."""
 

@@ -24,7 +24,7 @@ from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.errors import CaptureError, ShapeError, WeightsError
-from nerfstudio_mvc.pipeline.compress import DEFAULT_GROUP_SIZE, DEFAULT_ORDER
+from nerfstudio_mvc.pipeline.options import DEFAULT_GROUP_SIZE, DEFAULT_ORDER
 from nerfstudio_mvc.quality.bd_rate import bd_rate_percent
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.prior import estimate_depth

@@ -23,27 +23,14 @@ from nerfstudio_mvc.benchmarking.side_by_side import CropSpec, Rendition, ViewCr
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS
 from nerfstudio_mvc.errors import MvcError
-from nerfstudio_mvc.pipeline.compress import DepthChoice, EffortChoice, compress_capture
-from nerfstudio_mvc.pipeline.evaluate import EvaluateReport, evaluate_archive
+from nerfstudio_mvc.pipeline.compress import compress_capture
+from nerfstudio_mvc.pipeline.evaluate import evaluate_archive
+from nerfstudio_mvc.pipeline.options import CompressOptions
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
+from nerfstudio_mvc.pipeline.reports import EvaluateReport
 
 if TYPE_CHECKING:
     from nerfstudio_mvc.codecs.interface import MultiViewCodec
-
-
-@dataclass(frozen=True)
-class CodingOptions:
-    """How archives are made and decoded, as for `pipeline.compress.compress_capture`.
-
-    `weights` go to the codecs that have some.
-    """
-
-    codec: str | MultiViewCodec = "lmvic"
-    group_size: int = 16
-    depth: DepthChoice = "auto"
-    depth_effort: EffortChoice = "default"
-    device: str = "auto"
-    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +135,7 @@ class CaptureBenchmark:
     Args:
         data: the capture's folder.
         peers: whom to compare with.
-        options: how archives are made and decoded.
+        options: how archives are made and decoded, their quality aside; `weights` go to the codecs that have some.
         peer_points: keeps what peers were measured at beyond this benchmark.
         with_pictures: measure MS-SSIM of the peers too, and keep crops for `side_by_side`.
     """
@@ -158,13 +145,13 @@ class CaptureBenchmark:
         data: Path,
         *,
         peers: Sequence[Peer],
-        options: CodingOptions | None = None,
+        options: CompressOptions | None = None,
         peer_points: PeerPoints | None = None,
         with_pictures: bool = False,
     ) -> None:
         self.data = data
         self._peers = peers
-        self._options = options or CodingOptions()
+        self._options = options or CompressOptions()
         self._peer_points = peer_points
         self._with_pictures = with_pictures
         self._names: dict[ViewOrder, tuple[str, ...]] = {}
@@ -186,12 +173,8 @@ class CaptureBenchmark:
             report = compress_capture(
                 self.data,
                 Path(folder) / "capture.mvc",
-                codec=options.codec,
+                options,
                 quality=quality,
-                group_size=options.group_size,
-                depth=options.depth,
-                depth_effort=options.depth_effort,
-                device=options.device,
                 weights=self._weights_of(options.codec),
                 on_event=on_event,
             )

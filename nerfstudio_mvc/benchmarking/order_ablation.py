@@ -12,13 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nerfstudio_mvc.archive.summary import summarize
-from nerfstudio_mvc.benchmarking.capture_benchmark import CodingOptions, Photographs
+from nerfstudio_mvc.benchmarking.capture_benchmark import Photographs
 from nerfstudio_mvc.benchmarking.peer_points import PeerPoints, points_key
 from nerfstudio_mvc.benchmarking.peers import Peer
 from nerfstudio_mvc.benchmarking.rate_curve import RateCurve
 from nerfstudio_mvc.capture.view_order import Order
 from nerfstudio_mvc.pipeline.compress import compress_capture
 from nerfstudio_mvc.pipeline.evaluate import evaluate_archive
+from nerfstudio_mvc.pipeline.options import CompressOptions
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
 
 
@@ -45,9 +46,8 @@ def measure_orders(
     data: Path,
     orders: Sequence[Order],
     *,
-    quality: float,
     peers: Sequence[Peer] = (),
-    options: CodingOptions | None = None,
+    options: CompressOptions | None = None,
     peer_points: PeerPoints | None = None,
     on_event: OnEvent | None = None,
 ) -> list[OrderResult]:
@@ -56,34 +56,21 @@ def measure_orders(
     Args:
         data: the capture's folder.
         orders: which; the first one's PSNR is the peers' target.
-        quality: of the archives.
         peers: video encoders; each codes all photographs as one sequence.
-        options: how archives are made.
+        options: how archives are made, their order aside.
         peer_points: keeps what peers were measured at.
         on_event: as for `compress_capture`.
 
     Raises:
         MvcError: see `compress_capture`, `evaluate_archive` and `RateCurve.at_psnr`.
     """
-    options, on_event = options or CodingOptions(), on_event or ignore_event
+    options, on_event = options or CompressOptions(), on_event or ignore_event
     capture = data.resolve().name
     results, names = [], {}
     for order in orders:
         with TemporaryDirectory(prefix="ns-mvc-order-") as folder:
             archive = Path(folder) / "capture.mvc"
-            compress_capture(
-                data,
-                archive,
-                codec=options.codec,
-                quality=quality,
-                group_size=options.group_size,
-                order=order,
-                depth=options.depth,
-                depth_effort=options.depth_effort,
-                device=options.device,
-                weights=options.weights,
-                on_event=on_event,
-            )
+            compress_capture(data, archive, options, order=order, on_event=on_event)
             summary = summarize(archive)
             views = summary.manifest.views
             names[order] = [views[view_idx].name for group in summary.manifest.groups for view_idx in group]

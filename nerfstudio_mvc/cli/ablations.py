@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfstudio_mvc.cli.console import print_json, print_table
-from nerfstudio_mvc.cli.flags import EffortChoice
 from nerfstudio_mvc.cli.main import UsageError, run_command
+from nerfstudio_mvc.effort import Effort
 
 MODULE = "python -m nerfstudio_mvc.cli.ablations"
 
@@ -29,7 +29,7 @@ class Ablations:
     """Two or more."""
     variants: tuple[str, ...] = ()
     """Only these, by name; all when none is given."""
-    effort: EffortChoice = "fast"
+    effort: Effort = "fast"
     """How long AV1 may think about each of the many codings."""
     workers: int = 2
     """Processes of one thread each."""

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nerfstudio_mvc.cli.console import format_bytes, format_saving, format_seconds, print_json, print_table
 from nerfstudio_mvc.cli.flags import (
-    DepthChoice,
     DeviceChoice,
-    EffortChoice,
     OptionalFloat,
     OptionalInt,
     OptionalPath,
     OptionalText,
-    check_jobs_flag,
     parse_bytes,
 )
-from nerfstudio_mvc.cli.main import UsageError, run_command
+from nerfstudio_mvc.cli.main import run_command
+from nerfstudio_mvc.effort import Effort
+from nerfstudio_mvc.pipeline.options import (
+    DEFAULT_GROUP_SIZE,
+    DEFAULT_ORDER,
+    AttachmentChoice,
+    CompressOptions,
+    DepthChoice,
+    PictureCoding,
+)
 
 if TYPE_CHECKING:
-    from nerfstudio_mvc.pipeline.compress import CompressReport
+    from nerfstudio_mvc.pipeline.reports import CompressReport
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Compress:
     codec: Literal["auto", "lmvic", "av1", "parahydra"] = "auto"
     """How the photographs are coded: each predicted through the geometry of the scene (lmvic, which auto means), or as
     a video (av1)."""
+    pictures: PictureCoding = "av1"
+    """What codes the pictures of lmvic: AV1, restored by a network; or a network alone (learned), slower and larger."""
     quality: OptionalFloat = None
     """1 (smallest file) to 8 (best photographs); 5 when neither this nor a target is given."""
     target_bpp: OptionalFloat = None
@@ -44,20 +51,20 @@ class Compress:
     """Find the quality for this PSNR in dB, mean of the views, within about 0.1 dB."""
     target_size: OptionalText = None
     """Find the quality for a file of this size, attached files included, or up to 3 % less: 800kB, 5MB, 1.2GB."""
-    group_size: int = 16
+    group_size: int = DEFAULT_GROUP_SIZE
     """About how many views are coded together; a group decodes without the others."""
-    order: Literal["distance", "overlap", "file", "random"] = "distance"
+    order: Literal["distance", "overlap", "file", "random"] = DEFAULT_ORDER
     """Which view follows which: the nearest camera, the most points in common, as they come, or at random."""
     depth: DepthChoice = "auto"
     """Where depth comes from: fitted 3D Gaussians, the sparse points, or nowhere; auto takes the best possible."""
-    depth_effort: EffortChoice = "default"
+    depth_effort: Effort = "default"
     """How long fitting 3D Gaussians may take."""
-    effort: EffortChoice = "default"
+    effort: Effort = "default"
     """How long encoding may take: about half the time for some 5 % more bytes (fast), or more of it for a slightly
     smaller file (high). Restoring takes as long with either."""
     gaussians: OptionalPath = None
     """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
-    attachments: Literal["lean", "all", "none"] = "lean"
+    attachments: AttachmentChoice = "lean"
     """Other files carried along, restored byte for byte: all but what can be made again, all, or none."""
     device: DeviceChoice = "auto"
     """Where the networks run."""
@@ -74,45 +81,32 @@ class Compress:
 
     def run(self) -> int:
         """Do it."""
-        given = [self.quality, self.target_bpp, self.target_psnr, self.target_size]
-        if sum(value is not None for value in given) > 1:
-            raise UsageError("--quality, --target-bpp, --target-psnr and --target-size exclude each other: give one")
-        if self.quality is not None and not 1 <= self.quality <= 8:
-            raise UsageError(f"--quality {self.quality:g} is out of range: give a number from 1 (smallest) to 8 (best)")
-        if self.group_size < 1:
-            raise UsageError(f"--group-size {self.group_size} is out of range: give 1 or more")
-        check_jobs_flag(self.jobs)
-        for name, value in (("bpp", self.target_bpp), ("psnr", self.target_psnr)):
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"--target-{name} {value:g} is out of range: give a number above 0")
-        target_size_bytes = None if self.target_size is None else parse_bytes(self.target_size, flag="--target-size")
+        options = CompressOptions(
+            codec=self.codec,
+            pictures=self.pictures,
+            quality=self.quality,
+            target_bpp=self.target_bpp,
+            target_psnr_db=self.target_psnr,
+            target_size_bytes=None if self.target_size is None else parse_bytes(self.target_size, flag="--target-size"),
+            group_size=self.group_size,
+            order=self.order,
+            depth=self.depth,
+            depth_effort=self.depth_effort,
+            effort=self.effort,
+            gaussians=self.gaussians,
+            attachments=self.attachments,
+            device=self.device,
+            jobs=self.jobs,
+            resume=self.resume,
+            force=self.force,
+            weights=self.weights,
+        )
         # torch and the rest arrive only now: --help has answered already.
         from nerfstudio_mvc.cli.progress_view import ProgressView
         from nerfstudio_mvc.pipeline.compress import compress_capture
 
         with ProgressView("compressing") as view:
-            report = compress_capture(
-                self.data,
-                self.output,
-                codec=self.codec,
-                quality=self.quality,
-                target_bpp=self.target_bpp,
-                target_psnr_db=self.target_psnr,
-                target_size_bytes=target_size_bytes,
-                group_size=self.group_size,
-                order=self.order,
-                depth=self.depth,
-                depth_effort=self.depth_effort,
-                effort=self.effort,
-                gaussians=self.gaussians,
-                attachments=self.attachments,
-                device=self.device,
-                jobs=self.jobs,
-                resume=self.resume,
-                force=self.force,
-                weights=self.weights,
-                on_event=view.on_event,
-            )
+            report = compress_capture(self.data, self.output, options, on_event=view.on_event)
         if self.json:
             print_json(report)
         else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from nerfstudio_mvc.cli.console import format_seconds, print_json, print_table
-from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalInt, OptionalPath, check_jobs_flag
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalInt, OptionalPath
 from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
 
 
@@ -38,7 +38,6 @@ class Decompress:
 
     def run(self) -> int:
         """Do it."""
-        check_jobs_flag(self.jobs)
         # torch and the rest arrive only now: --help has answered already.
         from nerfstudio_mvc.cli.progress_view import ProgressView
         from nerfstudio_mvc.pipeline.decompress import decompress_archive

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from nerfstudio_mvc.cli.console import format_seconds, print_json, print_table
-from nerfstudio_mvc.cli.flags import DeviceChoice, EffortChoice, OptionalPath
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalPath
 from nerfstudio_mvc.cli.main import run_command
+from nerfstudio_mvc.effort import Effort
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Depth:
     """Fitted 3D Gaussians, the sparse points, or the best possible."""
     gaussians: OptionalPath = None
     """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
-    depth_effort: EffortChoice = "default"
+    depth_effort: Effort = "default"
     """How long fitting may take."""
     format: Literal["npy", "png"] = "npy"
     """npy: float, in nerfstudio's default unit of 0.001; png: 16 bit, in a unit that is printed."""

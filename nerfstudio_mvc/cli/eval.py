@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from nerfstudio_mvc.benchmarking.peer_names import PeerName
 from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
-from nerfstudio_mvc.cli.flags import DepthChoice, DeviceChoice, EffortChoice, OptionalPath
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
+from nerfstudio_mvc.effort import Effort
+from nerfstudio_mvc.pipeline.options import DEFAULT_GROUP_SIZE, CompressOptions, DepthChoice, check_quality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,17 +44,17 @@ class Eval:
     """0 (smallest files) to 10 (fastest); 6 is several times as fast as 4 and takes a few per cent more bytes."""
     peer_points: OptionalPath = None
     """A JSON file that keeps what the peers were measured at; a second run then has little to code with them."""
-    video_effort: EffortChoice = "fast"
+    video_effort: Effort = "fast"
     """Of the video encoders: x265 medium, libaom 6, SVT-AV1 6, vvenc faster; default: slow, 4, 4, medium."""
     peer_threads: int = 1
     """Threads of a video encoder; bytes do not depend on it, seconds do."""
     codecs: tuple[Literal["lmvic", "av1", "parahydra"], ...] = ("lmvic",)
     """Codecs of the archives that are made, each at all qualities."""
-    group_size: int = 16
+    group_size: int = DEFAULT_GROUP_SIZE
     """About how many views are coded together in the archives that are made."""
     depth: DepthChoice = "auto"
     """Where depth comes from in the archives that are made."""
-    depth_effort: EffortChoice = "default"
+    depth_effort: Effort = "default"
     """How long fitting 3D Gaussians may take."""
     device: DeviceChoice = "auto"
     """Where the networks run."""
@@ -70,8 +72,16 @@ class Eval:
     def run(self) -> int:
         """Do it."""
         qualities = self._checked_qualities()
+        options = CompressOptions(
+            codec=self.codecs[0],
+            group_size=self.group_size,
+            depth=self.depth,
+            depth_effort=self.depth_effort,
+            device=self.device,
+            weights=self.weights,
+        )
         # torch and the rest arrive only now: --help has answered already.
-        from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureBenchmark, CodingOptions
+        from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureBenchmark
         from nerfstudio_mvc.benchmarking.html_report import ReportedCapture, check_report, write_report
         from nerfstudio_mvc.benchmarking.peer_points import PeerPoints
         from nerfstudio_mvc.benchmarking.peers import make_peers
@@ -89,14 +99,6 @@ class Eval:
             video_effort=self.video_effort,
             threads=self.peer_threads,
             on_missing=lambda line: print(line, file=sys.stderr),
-        )
-        options = CodingOptions(
-            codec=self.codecs[0],
-            group_size=self.group_size,
-            depth=self.depth,
-            depth_effort=self.depth_effort,
-            device=self.device,
-            weights=self.weights,
         )
         peer_points = None if self.peer_points is None else PeerPoints(self.peer_points)
         settings = {
@@ -144,14 +146,11 @@ class Eval:
         if not self.data:
             raise UsageError("--data names no capture: give one or more folders")
         for quality in self.qualities:
-            if not 1 <= quality <= 8:
-                raise UsageError(f"--qualities {quality:g} is out of range: give numbers from 1 (smallest) to 8 (best)")
+            check_quality("qualities", quality)
         if not self.codecs:
             raise UsageError("--codecs names no codec: give one or more, e.g. lmvic av1")
         if self.peer_threads < 1:
             raise UsageError(f"--peer-threads {self.peer_threads} is out of range: give 1 or more")
-        if self.group_size < 1:
-            raise UsageError(f"--group-size {self.group_size} is out of range: give 1 or more")
         return self.qualities or (() if self.archive else DEFAULT_QUALITIES)
 
 

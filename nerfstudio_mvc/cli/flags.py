@@ -15,16 +15,8 @@ OptionalInt = Optional[int]  # noqa: UP045
 OptionalText = Optional[str]  # noqa: UP045
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
-DepthChoice = Literal["auto", "gaussians", "sparse", "none"]
-EffortChoice = Literal["fast", "default", "high"]
 
 BYTES = re.compile(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-
-
-def check_jobs_flag(jobs: int | None) -> None:
-    """Raise a UsageError where so many groups cannot be worked on at once."""
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs {jobs} is out of range: give 1 or more")
 
 
 def parse_bytes(text: str, *, flag: str) -> float:

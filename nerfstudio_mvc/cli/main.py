@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol, TypeVar
 
 import tyro
 
-from nerfstudio_mvc.errors import MvcError
+from nerfstudio_mvc.errors import MvcError, OptionError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -59,6 +59,9 @@ def _exit_code(command: Command, prog: str) -> int:
         code = command.run()
         sys.stdout.flush()
         return code
+    except OptionError as error:
+        print(f"{prog}: {', '.join(map(_flag, error.options))} {error.problem}", file=sys.stderr)
+        return EXIT_USAGE
     except MvcError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -76,6 +79,11 @@ def _exit_code(command: Command, prog: str) -> int:
         print(f"{prog}: {error}", file=sys.stderr)
         _close_stdout()
         return EXIT_FAILED
+
+
+def _flag(option: str) -> str:
+    """``target_psnr_db`` -> ``--target-psnr``: units are said by the help, or come with the value."""
+    return f"--{option.removesuffix('_db').removesuffix('_bytes').replace('_', '-')}"
 
 
 def _close_stdout() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nerfstudio_mvc.cli.console import format_bytes, print_json, print_table
-from nerfstudio_mvc.cli.flags import DepthChoice, OptionalPath
+from nerfstudio_mvc.cli.flags import OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
+from nerfstudio_mvc.pipeline.options import CompressOptions, DepthChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +47,8 @@ class OrderAblation:
         """Do it."""
         if not self.data or not self.orders:
             raise UsageError("--data and --orders need one value or more")
-        if not 1 <= self.quality <= 8:
-            raise UsageError(f"--quality {self.quality:g} is out of range: give 1 (smallest) to 8 (best)")
+        options = CompressOptions(codec=self.codec, quality=self.quality, depth=self.depth)
         # torch and the rest arrive only now: --help has answered already.
-        from nerfstudio_mvc.benchmarking.capture_benchmark import CodingOptions
         from nerfstudio_mvc.benchmarking.order_ablation import measure_orders
         from nerfstudio_mvc.benchmarking.peer_points import PeerPoints
         from nerfstudio_mvc.benchmarking.peers import make_peers
@@ -63,9 +62,8 @@ class OrderAblation:
                 results += measure_orders(
                     data,
                     self.orders,
-                    quality=self.quality,
                     peers=peers,
-                    options=CodingOptions(codec=self.codec, depth=self.depth),
+                    options=options,
                     peer_points=peer_points,
                     on_event=view.on_event,
                 )

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nerfstudio_mvc.cli.console import format_bytes, format_count, print_json, print_table
-from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalInt, OptionalPath, check_jobs_flag
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalInt, OptionalPath
 from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
 
 if TYPE_CHECKING:
-    from nerfstudio_mvc.pipeline.decode_check import DecodeCheck
+    from nerfstudio_mvc.pipeline.reports import DecodeCheck
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ class Verify:
 
     def run(self) -> int:
         """Do it."""
-        check_jobs_flag(self.jobs)
         # NumPy arrives only now: --help has answered already.
         from nerfstudio_mvc.archive.integrity import verify
 

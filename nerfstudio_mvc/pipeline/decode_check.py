@@ -5,21 +5,13 @@ Checksums of the stored bytes are `archive.integrity`'s business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.pipeline.open_archive import OpenArchive
+from nerfstudio_mvc.pipeline.options import check_jobs
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
-
-
-@dataclass(frozen=True)
-class DecodeCheck:
-    """Names of the views that decode exactly, that decode to other pixels, and that do not decode."""
-
-    exact: tuple[str, ...]
-    differing: tuple[str, ...]
-    lost: tuple[str, ...]
+from nerfstudio_mvc.pipeline.reports import DecodeCheck
 
 
 def check_decoding(
@@ -37,7 +29,9 @@ def check_decoding(
     Raises:
         ArchiveError: not an archive, or of another version; damaged groups are reported, not raised.
         WeightsError: the weights it was written with are not here.
+        OptionError: `jobs` is out of range.
     """
+    check_jobs(jobs)
     on_event = on_event or ignore_event
     exact: list[str] = []
     differing: list[str] = []

@@ -23,38 +23,13 @@ from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import ArchiveError, OutputError
 from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink, shrink_metadata
 from nerfstudio_mvc.pipeline.open_archive import OpenArchive
+from nerfstudio_mvc.pipeline.options import check_jobs
 from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder, tells_case_apart
-from nerfstudio_mvc.pipeline.parallel_work import check_jobs
 from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, StepProgress, ViewDone, Warned, ignore_event, in_turn
+from nerfstudio_mvc.pipeline.reports import DecompressReport
 from nerfstudio_mvc.pipeline.restored_transforms import TRANSFORMS_NAME, renamed_transforms, transforms_of_views
 
 ImageFormat = Literal["keep", "png", "jpg"]
-
-
-@dataclass(frozen=True)
-class DecompressReport:
-    """What was restored.
-
-    Attributes:
-        archive, output_dir: from where to where.
-        views: names of the restored photographs, as they are called in `output_dir`.
-        lost_views: names of views that are damaged (with `skip_damaged`).
-        differing_views: names of views whose pixels are not exactly those the encoder saw; they are restored.
-        attachments: files restored byte for byte.
-        remade: files made again: smaller copies of photographs, a transforms.json from the stored cameras.
-        warnings: what `on_event` was warned of.
-        elapsed_s: seconds.
-    """
-
-    archive: Path
-    output_dir: Path
-    views: tuple[str, ...]
-    lost_views: tuple[str, ...]
-    differing_views: tuple[str, ...]
-    attachments: int
-    remade: int
-    warnings: tuple[str, ...]
-    elapsed_s: float
 
 
 def decompress_archive(
@@ -93,7 +68,7 @@ def decompress_archive(
         ArchiveError: not an archive, damaged, of another version, or without a view asked for.
         WeightsError: the weights it was written with are not here.
         OutputError: `output_dir` exists, cannot be written, or the disk is full.
-        MvcError: `jobs` is out of range.
+        OptionError: `jobs` is out of range.
     """
     check_jobs(jobs)
     start_s = time.monotonic()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,45 +17,9 @@ from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import CaptureError, ShapeError
 from nerfstudio_mvc.pipeline.open_archive import OpenArchive
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
+from nerfstudio_mvc.pipeline.reports import EvaluateReport, ViewQuality
 from nerfstudio_mvc.quality.ms_ssim import ms_ssim
 from nerfstudio_mvc.quality.psnr import psnr_db
-
-
-@dataclass(frozen=True)
-class ViewQuality:
-    """One view against its photograph: PSNR in dB (inf when equal), MS-SSIM (None for a view too small for it)."""
-
-    name: str
-    width: int
-    height: int
-    psnr_db: float
-    ms_ssim: float | None
-
-
-@dataclass(frozen=True)
-class EvaluateReport:
-    """A finished archive against its capture.
-
-    Attributes:
-        archive: the file.
-        source_bytes: the photographs on disk.
-        file_bytes: the archive with everything in it; `attachment_bytes` of them are attached files.
-        bpp: 8 x (all bytes but the attachments) / pixels.
-        views: in capture order.
-        psnr_db: mean over the views, dB.
-        ms_ssim: mean over the views; None when one of them is too small for it.
-        decode_s: seconds to decode all views, files not written.
-    """
-
-    archive: Path
-    source_bytes: int
-    file_bytes: int
-    attachment_bytes: int
-    bpp: float
-    views: tuple[ViewQuality, ...]
-    psnr_db: float
-    ms_ssim: float | None
-    decode_s: float
 
 
 def evaluate_archive(

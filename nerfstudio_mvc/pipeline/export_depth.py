@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -17,33 +16,12 @@ from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, Warned, ignore_event
+from nerfstudio_mvc.pipeline.reports import DepthReport
 from nerfstudio_mvc.pipeline.restored_transforms import TRANSFORMS_NAME, transforms_of_views
 from nerfstudio_mvc.splatting.depth_files import DEFAULT_UNIT, unit_of, write_depth, write_preview
 from nerfstudio_mvc.splatting.prior import DepthMethod, Effort, estimate_depth
 
 _STEP_NAMES = {"fit": "fitting Gaussians", "depth": "depth maps"}
-
-
-@dataclass(frozen=True)
-class DepthReport:
-    """What `export_depth` wrote.
-
-    Attributes:
-        output_dir: the folder.
-        views: depth maps written.
-        method, note: how depth was found.
-        unit: world units per step of the files; nerfstudio's ``depth_unit_scale_factor``.
-        transforms: the transforms.json that names the depth maps; None where nerfstudio cannot express the cameras.
-        elapsed_s: seconds.
-    """
-
-    output_dir: Path
-    views: int
-    method: str
-    note: str
-    unit: float
-    transforms: Path | None
-    elapsed_s: float
 
 
 def export_depth(

@@ -18,7 +18,6 @@ import torch
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec, group_memory
 from nerfstudio_mvc.cores import available_cores, cores_granted
-from nerfstudio_mvc.errors import MvcError
 from nerfstudio_mvc.pipeline.free_memory import free_memory
 from nerfstudio_mvc.video.ffmpeg_pipe import Programs, programs_noted
 
@@ -30,12 +29,6 @@ CheckIn = Callable[[], None]
 
 class _NotWantedError(Exception):
     """Ends work whose result nobody waits for any more."""
-
-
-def check_jobs(jobs: int | None) -> None:
-    """Raise an MvcError where so many groups cannot be worked on at once."""
-    if jobs is not None and jobs < 1:
-        raise MvcError(f"jobs {jobs} is out of range: give 1 or more groups to work on at once")
 
 
 def jobs_at_once(codec: MultiViewCodec, groups: Sequence[Sequence[View]], *, asked: int | None) -> int:

@@ -16,6 +16,7 @@ from nerfstudio_mvc.archive.group_entry import encode_group
 from nerfstudio_mvc.capture.views import SourceView
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import MvcError
+from nerfstudio_mvc.pipeline.options import CompressOptions
 from nerfstudio_mvc.quality.psnr import psnr_db
 
 SAMPLE_VIEWS = 6  # coded at every quality that is tried
@@ -40,10 +41,6 @@ class QualityTarget:
 
     kind: Literal["bpp", "psnr", "size"]
     value: float
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and self.value > 0):
-            raise MvcError(f"target {self.value:g} for {self.kind} is out of range: give a number above 0")
 
     @property
     def goal(self) -> float:
@@ -71,20 +68,13 @@ class QualityTarget:
         return f"{value:.2f} dB" if self.kind == "psnr" else f"{value:.4f} bpp"
 
 
-def quality_target(
-    *, bpp: float | None = None, psnr_db: float | None = None, size_bytes: float | None = None
-) -> QualityTarget | None:
-    """The one target that is not None; None when all are.
-
-    Raises:
-        MvcError: more than one, or one out of range.
-    """
-    given: list[tuple[Literal["bpp", "psnr", "size"], float | None]]
-    given = [("bpp", bpp), ("psnr", psnr_db), ("size", size_bytes)]
-    targets = [QualityTarget(kind, value) for kind, value in given if value is not None]
-    if len(targets) > 1:
-        raise MvcError("one of rate, PSNR and size can be the target, not several: leave the others out")
-    return targets[0] if targets else None
+def target_of(options: CompressOptions) -> QualityTarget | None:
+    """The target that the options give; None where they give none."""
+    if options.target_bpp is not None:
+        return QualityTarget("bpp", options.target_bpp)
+    if options.target_psnr_db is not None:
+        return QualityTarget("psnr", options.target_psnr_db)
+    return None if options.target_size_bytes is None else QualityTarget("size", options.target_size_bytes)
 
 
 class QualitySearch:

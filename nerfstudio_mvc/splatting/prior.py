@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from nerfstudio_mvc.capture.views import Capture
+from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.splatting.depth_map import DepthMap
 
 DepthMethod = Literal["auto", "gaussians", "sparse", "none"]
-Effort = Literal["fast", "default", "high"]
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total); stages are "fit" (iterations) and "depth" (views)."""
 

@@ -6,6 +6,7 @@ Weights once released stay in this folder for ever, so that every archive keeps 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS, codec_class_path, load_codec_class
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
@@ -55,9 +56,13 @@ def open_codec(
     weights: Path | None = None,
     fingerprint: str | None = None,
     effort: Effort = "default",
+    pictures: Literal["av1", "learned"] = "av1",
 ) -> MultiViewCodec:
-    """A codec with its weights loaded, on `device` ("cpu", "cuda"); with `weights` that hold no network to restore what
-    AV1 codes, their own codes the pictures. `effort` says how long encoding may take where AV1 does it.
+    """A codec with its weights loaded, on `device` ("cpu", "cuda").
+
+    Args:
+        effort: how long encoding may take where AV1 does it.
+        pictures: what encodes the pictures of LMVIC, small; it decodes either.
 
     Raises:
         WeightsError: no such codec, no such weights (see `find_weights`), or a damaged file.
@@ -69,9 +74,7 @@ def open_codec(
     make = load_codec_class(name, preset=checkpoint.preset.name)
     options = {}
     if checkpoint.preset.name == "small":
-        # Who brings weights wants to see what they do.
-        own = weights is not None and checkpoint.restoration is None
-        switches = LmvicSwitches(av1_pictures=not own)
+        switches = LmvicSwitches(av1_pictures=pictures == "av1", network_pictures=pictures == "learned")
         options = {"switches": switches, "restoration": checkpoint.restoration, "effort": effort}
     return make(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, device=device, **options)
 

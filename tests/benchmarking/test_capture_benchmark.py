@@ -16,7 +16,7 @@ from raw_codec import RawCodec
 from small_captures import write_nerfstudio_capture
 
 from nerfstudio_mvc import compress_capture
-from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureBenchmark, CodingOptions
+from nerfstudio_mvc.benchmarking.capture_benchmark import CaptureBenchmark
 from nerfstudio_mvc.benchmarking.peers import make_peers
 from nerfstudio_mvc.benchmarking.result_files import (
     CSV_NAME,
@@ -30,6 +30,7 @@ from nerfstudio_mvc.cli import eval as eval_command
 from nerfstudio_mvc.cli.main import run_command
 from nerfstudio_mvc.coded import Substream
 from nerfstudio_mvc.errors import MvcError, OutputError
+from nerfstudio_mvc.pipeline.options import CompressOptions
 
 
 class CoarseCodec(RawCodec):
@@ -49,7 +50,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def benchmark(capture: Path) -> CaptureBenchmark:
     peers = make_peers(["jpeg", "webp"])
-    return CaptureBenchmark(capture, peers=peers, options=CodingOptions(codec=RawCodec(), depth="none"))
+    return CaptureBenchmark(capture, peers=peers, options=CompressOptions(codec=RawCodec(), depth="none"))
 
 
 def test_an_archive_is_compared_at_its_own_psnr(benchmark: CaptureBenchmark, capture: Path, tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_other_views_are_refused(benchmark: CaptureBenchmark, tmp_path: Path) ->
 
 def test_bd_rate_needs_three_archives_that_form_a_curve(capture: Path) -> None:
     def bd_rate_after(*qualities: float):
-        options = CodingOptions(codec=CoarseCodec(), depth="none")
+        options = CompressOptions(codec=CoarseCodec(), depth="none")
         benchmark = CaptureBenchmark(capture, peers=make_peers(["jpeg"]), options=options)
         for quality in qualities:
             benchmark.measure_quality(quality)
@@ -114,7 +115,7 @@ def test_codecs_of_ours_are_compared_with_each_other(capture: Path) -> None:
             ]
             return replace(group, coded=replace(group.coded, views=tuple(views)))
 
-    benchmark = CaptureBenchmark(capture, peers=(), options=CodingOptions(codec=CoarseCodec(), depth="none"))
+    benchmark = CaptureBenchmark(capture, peers=(), options=CompressOptions(codec=CoarseCodec(), depth="none"))
     for codec in (CoarseCodec(), Twice()):
         for quality in (3, 4, 5):
             benchmark.measure_quality(quality, codec=codec)
@@ -157,7 +158,7 @@ def test_peers_get_the_photographs_in_the_order_they_want(capture: Path) -> None
         frame["transform_matrix"] = pose
     (folder / "transforms.json").write_text(json.dumps(shuffled))
     benchmark = CaptureBenchmark(
-        folder, peers=(Watching("file"), Watching("coding")), options=CodingOptions(codec=RawCodec(), depth="none")
+        folder, peers=(Watching("file"), Watching("coding")), options=CompressOptions(codec=RawCodec(), depth="none")
     )
     benchmark.measure_quality(4)
     first, second, third = seen["file"]

@@ -12,10 +12,10 @@ from PIL import Image
 from raw_codec import RawCodec
 from small_captures import write_nerfstudio_capture
 
-from nerfstudio_mvc.benchmarking.capture_benchmark import CodingOptions
 from nerfstudio_mvc.benchmarking.order_ablation import measure_orders
 from nerfstudio_mvc.benchmarking.peers import make_peers
 from nerfstudio_mvc.cli.order_ablation import _print_results
+from nerfstudio_mvc.pipeline.options import CompressOptions
 
 
 class FirstDifference:
@@ -51,8 +51,8 @@ def capture(tmp_path: Path) -> Path:
 
 def test_neighbours_in_space_are_neighbours_in_the_stream(capture: Path, capsys) -> None:
     orders = ("distance", "file", "random")
-    options = CodingOptions(codec=RawCodec(), depth="none")
-    results = measure_orders(capture, orders, quality=5, peers=[FirstDifference()], options=options)
+    options = CompressOptions(codec=RawCodec(), quality=5, depth="none")
+    results = measure_orders(capture, orders, peers=[FirstDifference()], options=options)
     assert [(result.codec, result.order) for result in results] == [
         (codec, order) for codec in ("raw", "jpeg") for order in orders
     ]

@@ -177,14 +177,16 @@ def test_numbers_carry_units() -> None:
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        (["--quality", "3", "--target-bpp", "1"], "exclude each other"),
+        (["--quality", "3", "--target-bpp", "1"], "--quality, --target-bpp exclude each other"),
         (["--target-psnr", "30", "--target-size", "5MB"], "exclude each other"),
-        (["--target-psnr", "-3"], "above 0"),
+        (["--target-psnr", "-3"], "--target-psnr -3 is out of range: give a number above 0"),
+        (["--jobs", "0"], "--jobs 0 is out of range"),
+        (["--codec", "av1", "--pictures", "learned"], "goes with codec lmvic"),
         (["--target-size", "much"], "is no size"),
         (["--target-size", "0kB"], "is no size"),
     ],
 )
-def test_targets_that_make_no_sense(tmp_path: Path, capsys, flags: list[str], text: str) -> None:
+def test_flags_that_make_no_sense(tmp_path: Path, capsys, flags: list[str], text: str) -> None:
     assert run(Compress, "--data", tmp_path, "--output", tmp_path / "a.mvc", *flags) == 2
     assert text in capsys.readouterr().err
 

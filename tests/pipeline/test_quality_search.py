@@ -139,7 +139,7 @@ def test_resumed_with_the_quality_that_was_found(capture: Path) -> None:
 def test_quality_and_target_exclude_each_other(capture: Path) -> None:
     with pytest.raises(MvcError, match="exclude"):
         compress(capture, quality=3, target_bpp=1.0)
-    with pytest.raises(MvcError, match="not several"):
+    with pytest.raises(MvcError, match="target_bpp, target_psnr_db exclude"):
         compress(capture, target_psnr_db=30, target_bpp=1.0)
     with pytest.raises(MvcError, match="above 0"):
         compress(capture, target_bpp=-1.0)

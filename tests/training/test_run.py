@@ -23,7 +23,7 @@ def test_trains_continues_and_codes(tmp_path: Path, monkeypatch) -> None:
     first = run.train(data, tmp_path / "run", RECIPE, config=CONFIG)
     again = run.train(data, tmp_path / "run", RECIPE, config=CONFIG)
     assert again.steps >= first.steps  # found its checkpoint
-    compress_capture(capture, tmp_path / "a.mvc", weights=again.weights, depth="none", quality=8)
+    compress_capture(capture, tmp_path / "a.mvc", weights=again.weights, pictures="learned", depth="none", quality=8)
     report = decompress_archive(tmp_path / "a.mvc", tmp_path / "out", weights=again.weights)
     assert len(report.views) == 3
     assert not report.differing_views

@@ -83,9 +83,9 @@ def test_shipped_weights_load_and_are_exact():
         assert checkpoint.fingerprint == fingerprint_of(path.read_bytes())
 
 
-def test_who_brings_weights_sees_what_they_do(content, tmp_path):
+def test_pictures_are_coded_as_asked_for_whatever_the_weights_hold(content, tmp_path):
     own = tmp_path / "own.safetensors"
     own.write_bytes(content)
-    assert list(store.open_codec("lmvic", weights=own).coders) == ["image"]
-    assert list(store.open_codec("lmvic").coders)[-1] == "image"
-    assert store.open_codec("lmvic").switches.av1_pictures
+    for weights in (own, None):
+        assert list(store.open_codec("lmvic", weights=weights).coders) == ["av1"]
+        assert list(store.open_codec("lmvic", weights=weights, pictures="learned").coders) == ["image"]

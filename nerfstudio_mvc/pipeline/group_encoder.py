@@ -1,4 +1,4 @@
-"""Coding the groups of a capture into the writer's work folder, some of them side by side, and telling how it goes.
+"""Coding the groups of a capture into the writer's work folder, some of them side by side.
 
 Which quality, which codec and what else goes into the archive is `compress`'s business.
 """
@@ -8,57 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.writer import ArchiveWriter
-from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
 from nerfstudio_mvc.capture.views import Capture, SourceView, View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec
+from nerfstudio_mvc.pipeline.compression_run import Run, image_path
 from nerfstudio_mvc.pipeline.parallel_work import CheckIn, in_parallel, jobs_at_once
-from nerfstudio_mvc.pipeline.progress import GroupReused, OnEvent, Planned, StepProgress, ViewDone, Warned, in_turn
+from nerfstudio_mvc.pipeline.progress import GroupReused, Planned, ViewDone
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.depth_map import DepthMap
 from nerfstudio_mvc.splatting.prior import DepthPrior
-
-
-class Run:
-    """What one compression gathers on its way."""
-
-    def __init__(self, on_event: OnEvent) -> None:
-        self.report = in_turn(on_event)
-        self.metadata: dict[int, ImageMetadata] = {}
-        self.view_psnr_db: list[float] = []
-        self.warnings: list[str] = []
-        self._photographs_warned_of: dict[str, set[str]] = {}
-
-    def step(self, step: str, done: int, total: int) -> None:
-        self.report(StepProgress(step, done, total))
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-        self.report(Warned(message))
-
-    def read_pixels(self, view: View) -> np.ndarray:
-        image = read_image(_image_path(view))
-        self.metadata[view.view_idx] = image.metadata
-        for warning in image.warnings:
-            # At once for the first photograph it is true of, counted for the others; each may be read more than once.
-            photographs = self._photographs_warned_of.setdefault(
-                warning.removeprefix(f"{_image_path(view).name}: "), set()
-            )
-            if not photographs:
-                self.warn(warning)
-            photographs.add(view.name)
-        return image.pixels
-
-    def warn_of_others(self) -> None:
-        """Say of how many more photographs a warning was true."""
-        for warning, photographs in self._photographs_warned_of.items():
-            if len(photographs) > 1:
-                self.warn(f"{len(photographs)} photographs in all: {warning}")
 
 
 @dataclass(frozen=True)
@@ -71,7 +31,7 @@ class _Group:
 
 
 @dataclass(frozen=True)
-class Job:
+class GroupEncoder:
     """All that coding the groups takes; `jobs` of them at once, None: as many as cores and memory allow."""
 
     capture: Capture
@@ -83,7 +43,7 @@ class Job:
     run: Run
     jobs: int | None
 
-    def code_groups(self) -> None:
+    def encode_groups(self) -> None:
         """Code the groups that the writer does not have, `jobs` of them at once."""
         self.run.view_psnr_db.clear()
         todo = []
@@ -95,7 +55,7 @@ class Job:
         views = self.capture.views
         jobs = jobs_at_once(self.codec, [[views[idx] for idx in self.groups[group]] for group in todo], asked=self.jobs)
         groups = (_Group(group_idx, self.sources(self.groups[group_idx]), alone=jobs == 1) for group_idx in todo)
-        with closing(in_parallel(self._coded, groups, jobs=jobs)) as coded:
+        with closing(in_parallel(self._encode, groups, jobs=jobs)) as coded:
             for group, encoded in coded:
                 self._keep(group, encoded)
 
@@ -106,7 +66,7 @@ class Job:
     def sources(self, view_idxs: Sequence[int]) -> list[SourceView]:
         return [_source_view(self.run, self.capture.views[idx], self.prior.maps[idx]) for idx in view_idxs]
 
-    def _coded(self, group: _Group, check_in: CheckIn) -> tuple[_Group, EncodedGroup]:
+    def _encode(self, group: _Group, check_in: CheckIn) -> tuple[_Group, EncodedGroup]:
         assert self.writer.quality is not None, "the quality was chosen"
         views = {source.view.view_idx: source.view for source in group.sources}
 
@@ -161,7 +121,7 @@ def _take_over_group(writer: ArchiveWriter, group_idx: int, views: Sequence[View
             group_idx=group_idx,
             views=len(views),
             payload_bytes=writer.finished_payload_bytes(group_idx),
-            source_bytes=sum(_image_path(view).stat().st_size for view in views),
+            source_bytes=sum(image_path(view).stat().st_size for view in views),
         )
     )
 
@@ -171,10 +131,5 @@ def _view_done(view: View, payload_bytes: int) -> ViewDone:
         view_idx=view.view_idx,
         name=view.name,
         payload_bytes=payload_bytes,
-        source_bytes=_image_path(view).stat().st_size,
+        source_bytes=image_path(view).stat().st_size,
     )
-
-
-def _image_path(view: View) -> Path:
-    assert view.image_path is not None, "a capture to compress has its photographs on this machine"
-    return view.image_path

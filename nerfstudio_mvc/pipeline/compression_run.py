@@ -1,0 +1,54 @@
+"""What one compression gathers on its way: what the photographs carry, PSNR of the views, warnings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
+from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, Warned, in_turn
+
+
+class Run:
+    """One compression under way; `report` may be called from several threads."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self.report = in_turn(on_event)
+        self.metadata: dict[int, ImageMetadata] = {}
+        self.view_psnr_db: list[float] = []
+        self.warnings: list[str] = []
+        self._photographs_warned_of: dict[str, set[str]] = {}
+
+    def step(self, step: str, done: int, total: int) -> None:
+        self.report(StepProgress(step, done, total))
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+        self.report(Warned(message))
+
+    def read_pixels(self, view: View) -> np.ndarray:
+        image = read_image(image_path(view))
+        self.metadata[view.view_idx] = image.metadata
+        for warning in image.warnings:
+            # At once for the first photograph it is true of, counted for the others; each may be read more than once.
+            photographs = self._photographs_warned_of.setdefault(
+                warning.removeprefix(f"{image_path(view).name}: "), set()
+            )
+            if not photographs:
+                self.warn(warning)
+            photographs.add(view.name)
+        return image.pixels
+
+    def warn_of_others(self) -> None:
+        """Say of how many more photographs a warning was true."""
+        for warning, photographs in self._photographs_warned_of.items():
+            if len(photographs) > 1:
+                self.warn(f"{len(photographs)} photographs in all: {warning}")
+
+
+def image_path(view: View) -> Path:
+    """Where the photograph of a view is."""
+    assert view.image_path is not None, "a capture to compress has its photographs on this machine"
+    return view.image_path
