@@ -21,8 +21,8 @@ from nerfstudio_mvc.capture.views import Capture, SourceView
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.group_strings import AV1
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.entropy.quality_points import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.restoration.network import error_unit

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import HYPER_LIMIT, TABLES, scale_of_table
 from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageCoder, ImageTables
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
-from nerfstudio_mvc.codecs.lmvic.learned.plain_tables import hyper_table_set, plain_hyper_tables, plain_latent_tables
 from nerfstudio_mvc.codecs.lmvic.learned.row_shifts import best_shifts
+from nerfstudio_mvc.entropy.plain_tables import hyper_table_set, plain_hyper_tables, plain_latent_tables
+from nerfstudio_mvc.entropy.quality_points import QUALITIES
+from nerfstudio_mvc.entropy.scale_network import HYPER_LIMIT, TABLES, scale_of_table
 from nerfstudio_mvc.entropy.tables import counts_from_weights, logistic_limit, tables_from_histograms
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.weights.checkpoint import pack, unpack

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
+from nerfstudio_mvc.entropy.quality_points import QUALITIES
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
 from nerfstudio_mvc.prediction.reference import Reference

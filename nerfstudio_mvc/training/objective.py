@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES
-from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel, quality_weights
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
+from nerfstudio_mvc.entropy.quality_points import QUALITIES, quality_weights
 from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.quality.ms_ssim import ms_ssim_index

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.learned.image_model import quality_weights
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
+from nerfstudio_mvc.entropy.quality_points import quality_weights
 from nerfstudio_mvc.training.objective import Distortion, image_error
 from nerfstudio_mvc.training.view_sequences import CroppedView
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.view_order import camera_distances
 from nerfstudio_mvc.capture.views import Capture, SourceView
-from nerfstudio_mvc.codecs.lmvic.learned.plain_tables import plain_latent_tables
+from nerfstudio_mvc.entropy.plain_tables import plain_latent_tables
 from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
 from nerfstudio_mvc.prediction.depth_for_prediction import depth_for_prediction
 from nerfstudio_mvc.prediction.reference_pictures import DecodedView, warped_references

@@ -18,8 +18,8 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import ROW_STEPS, ScaleNetwork
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_STEPS, WEIGHT_STEPS, check_exact
+from nerfstudio_mvc.entropy.scale_network import ROW_STEPS, ScaleNetwork
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import WeightsError
 from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet

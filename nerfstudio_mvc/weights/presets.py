@@ -15,8 +15,9 @@ from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageTables
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
-from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import LatentTables, PaperTables
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
+from nerfstudio_mvc.codecs.lmvic.paper.tables import PaperTables
+from nerfstudio_mvc.entropy.latent_coding import LatentTables
 from nerfstudio_mvc.entropy.tables import TableSet
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from small_captures import SAMPLE
 
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
-from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import quality_level, read_latent
+from nerfstudio_mvc.entropy.latent_coding import quality_level, read_latent
 from nerfstudio_mvc.layers.pictures import to_picture
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.restoration.restoration import Restoration

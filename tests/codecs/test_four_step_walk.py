@@ -4,13 +4,13 @@ import pytest
 import torch
 from tiny_lmvic import tiny_codec
 
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import scale_of_table
 from nerfstudio_mvc.codecs.lmvic.learned.four_step_walk import StepCells, group_slices, grouped_channels
 from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageCoder
-from nerfstudio_mvc.codecs.lmvic.learned.image_model import nearest_quality, quality_weights
 from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ERROR_WORTH, SPLIT_BITS, ModeMaps
 from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
+from nerfstudio_mvc.entropy.quality_points import nearest_quality, quality_weights
 from nerfstudio_mvc.entropy.rate import logistic_bits
+from nerfstudio_mvc.entropy.scale_network import scale_of_table
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers import pixel_major
 from nerfstudio_mvc.prediction.reference import Reference

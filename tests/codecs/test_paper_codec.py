@@ -12,8 +12,8 @@ import torch
 from tiny_lmvic import plane_views
 from tiny_paper import tiny_codec, tiny_weights
 
-from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import quality_level, read_latent
 from nerfstudio_mvc.coded import CodedGroup, CodedView
+from nerfstudio_mvc.entropy.latent_coding import quality_level, read_latent
 from nerfstudio_mvc.errors import ArchiveError, WeightsError
 from nerfstudio_mvc.weights.checkpoint import fingerprint_of, pack, unpack
 from nerfstudio_mvc.weights.store import open_codec
@@ -24,7 +24,7 @@ READ_ELSEWHERE = """
 import sys
 from pathlib import Path
 import torch
-from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import quality_level, read_latent
+from nerfstudio_mvc.entropy.latent_coding import quality_level, read_latent
 from nerfstudio_mvc.weights.store import open_codec
 torch.set_num_threads(2)
 codec = open_codec("lmvic", weights=Path(sys.argv[1]))

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_paper import UNIT, tiny_model, view_inputs
 
-from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import quality_level, read_latent
 from nerfstudio_mvc.codecs.lmvic.paper.model import ViewGeometry
+from nerfstudio_mvc.entropy.latent_coding import quality_level, read_latent
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 from nerfstudio_mvc.geometry.cameras import crop_view
 

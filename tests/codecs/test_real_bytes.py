@@ -7,11 +7,11 @@ from PIL import Image
 from small_captures import SAMPLE
 
 from nerfstudio_mvc.codecs.lmvic.learned.block_modes import mode_likelihoods
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import scale_of_table
 from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageCoder, Symbols
 from nerfstudio_mvc.codecs.lmvic.learned.row_shifts import best_shifts, put_shifts
 from nerfstudio_mvc.entropy.range_coder import SymbolEncoder
 from nerfstudio_mvc.entropy.rate import logistic_bits
+from nerfstudio_mvc.entropy.scale_network import scale_of_table
 from nerfstudio_mvc.weights.store import open_codec
 
 ESCAPE_BITS = 24

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nerfstudio_mvc.codecs.lmvic.learned.plain_tables import plain_latent_tables
 from nerfstudio_mvc.codecs.lmvic.learned.row_shifts import RowShifts, best_shifts, block_grid, get_shifts, put_shifts
+from nerfstudio_mvc.entropy.plain_tables import plain_latent_tables
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.errors import ArchiveError
 

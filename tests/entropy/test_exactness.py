@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import MAGNITUDE_LIMIT, ScaleNetwork, magnitude_levels
 from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ModeMaps
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_MAX, EXACT_LIMIT, IntegerConv, check_exact, requantize
+from nerfstudio_mvc.entropy.scale_network import MAGNITUDE_LIMIT, ScaleNetwork, magnitude_levels
 
-CONFIG = LmvicConfig(luma=24, chroma=4, hyper=8, scale_width=16, scale_hidden=24)
+CHANNELS, HYPER = 32, 8
 
 
 def int64_conv(layer: IntegerConv, activation: torch.Tensor) -> np.ndarray:
@@ -43,9 +42,10 @@ def test_layer_equals_int64_arithmetic_at_its_bounds(kernel, depthwise):
 
 def network_and_inputs(batch=3):
     torch.manual_seed(1)
-    network = ScaleNetwork(CONFIG, splits=True).eval()
-    z = torch.randint(-40, 40, (batch, CONFIG.hyper, 3, 4)).float()
-    magnitudes = torch.randint(0, 300, (batch, CONFIG.channels, 12, 16)).float()
+    first_rows = torch.linspace(5, 40, CHANNELS)
+    network = ScaleNetwork(hyper=HYPER, width=16, hidden=24, first_rows=first_rows, splits=True).eval()
+    z = torch.randint(-40, 40, (batch, HYPER, 3, 4)).float()
+    magnitudes = torch.randint(0, 300, (batch, CHANNELS, 12, 16)).float()
     return network, z, magnitudes
 
 

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import ScaleNetwork
+from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ModeMaps
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
@@ -23,6 +22,8 @@ from nerfstudio_mvc.codecs.lmvic.paper.context import Scales
 from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import LatentEntropy
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
 from nerfstudio_mvc.entropy.partitions import STEPS
+from nerfstudio_mvc.entropy.quality_points import QUALITIES
+from nerfstudio_mvc.entropy.scale_network import ScaleNetwork
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.restoration.network import RestorationNet
 

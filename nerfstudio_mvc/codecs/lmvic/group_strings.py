@@ -10,8 +10,8 @@ from collections.abc import Collection
 import numpy as np
 
 from nerfstudio_mvc.capture.views import SourceView, View
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.coded import CodedGroup
+from nerfstudio_mvc.entropy.quality_points import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
 IMAGE, AV1, SEQUENCE, DEPTH, REFERENCES, QUALITY = "image", "av1", "sequence", "depth", "references", "quality"

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-QUALITIES = 8
-QUALITY_STEPS = 16  # of a point: shares of the quality points are then exact, as the integer path needs them
-
-
-def whole_quality_steps(quality: float | np.ndarray) -> float | np.ndarray:
-    """The nearest quality that is coded with, halves upwards."""
-    return np.floor(quality * QUALITY_STEPS + 0.5) / QUALITY_STEPS
+from nerfstudio_mvc.entropy.quality_points import QUALITIES
 
 
 @dataclass(frozen=True)

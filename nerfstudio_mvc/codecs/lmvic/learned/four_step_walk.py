@@ -19,16 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import (
-    MAGNITUDE_LIMIT,
-    ROW_STEPS,
-    TABLES,
-    MeanNetwork,
-    ScaleNetwork,
-)
+from nerfstudio_mvc.codecs.lmvic.learned.mean_network import MeanNetwork
 from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ModeMaps
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_MAX, ACTIVATION_STEPS, WEIGHT_STEPS, IntegerConv
 from nerfstudio_mvc.entropy.partitions import PATTERN, POSITIONS
+from nerfstudio_mvc.entropy.scale_network import MAGNITUDE_LIMIT, ROW_STEPS, TABLES, ScaleNetwork
 from nerfstudio_mvc.layers.blocks import LEAK
 from nerfstudio_mvc.layers.pixel_major import Dense, Depthwise, Residual, pixel_major
 from nerfstudio_mvc.layers.rounding import round_half_up

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.learned.block_modes import get_modes, put_modes
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, whole_quality_steps
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import HYPER_LIMIT, quality_height, scale_of_table
 from nerfstudio_mvc.codecs.lmvic.learned.four_step_walk import (
     Blocks,
     MeanWalk,
@@ -26,7 +24,8 @@ from nerfstudio_mvc.codecs.lmvic.learned.four_step_walk import (
     step_groups,
 )
 from nerfstudio_mvc.codecs.lmvic.learned.image_inference import ImageInference, ReadyReference
-from nerfstudio_mvc.codecs.lmvic.learned.image_model import ALL_SEEN, ImageModel, nearest_quality, quality_weights
+from nerfstudio_mvc.codecs.lmvic.learned.image_model import ALL_SEEN, ImageModel
+from nerfstudio_mvc.codecs.lmvic.learned.mean_network import quality_height
 from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ERROR_WORTH, SPLIT_BITS, ModeMaps
 from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import error_bits, position_error_bits, rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.learned.row_shifts import (
@@ -38,9 +37,11 @@ from nerfstudio_mvc.codecs.lmvic.learned.row_shifts import (
     put_shifts,
 )
 from nerfstudio_mvc.entropy.partitions import STEPS
+from nerfstudio_mvc.entropy.quality_points import QUALITIES, nearest_quality, quality_weights, whole_quality_steps
 from nerfstudio_mvc.entropy.range_coder import ESCAPE_LIMIT, SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.rate import logistic_bits
 from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, rate_aware_symbols
+from nerfstudio_mvc.entropy.scale_network import HYPER_LIMIT, scale_of_table
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.block_transform import BLOCK

@@ -17,20 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, LmvicConfig
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import (
-    HYPER_LIMIT,
-    MeanNetwork,
-    ScaleNetwork,
-    quality_height,
-    scale_of_table,
-    table_scales,
-)
+from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
+from nerfstudio_mvc.codecs.lmvic.learned.mean_network import MeanNetwork, quality_height
 from nerfstudio_mvc.codecs.lmvic.learned.mode_choice import ModeMaps, choose_modes
 from nerfstudio_mvc.entropy.partitions import STEPS, step_cells, tile_cells
+from nerfstudio_mvc.entropy.quality_points import QUALITIES, nearest_quality, quality_weights
 from nerfstudio_mvc.entropy.rate import rounded_bits
 from nerfstudio_mvc.entropy.rate_aware_rounding import bits_per_squared_step, rate_aware_symbols, step_costs
-from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform
+from nerfstudio_mvc.entropy.scale_network import HYPER_LIMIT, ScaleNetwork, first_row, scale_of_table, table_scales
+from nerfstudio_mvc.layers.block_transform import BLOCK, BlockTransform, frequencies
 from nerfstudio_mvc.layers.blocks import DepthwiseBlock, double_size, half_size, starts_at_zero
 from nerfstudio_mvc.layers.rounding import round_half_up
 from nerfstudio_mvc.layers.split_transform import split_rotation
@@ -148,7 +143,14 @@ class ImageModel(nn.Module):
         self.z_center = nn.Parameter(torch.zeros(QUALITIES, config.hyper))
         self.z_log_scale = nn.Parameter(torch.ones(QUALITIES, config.hyper))
         self.means = MeanNetwork(config)
-        self.scales = ScaleNetwork(config, splits=True)
+        falling = 1.5 - 0.22 * frequencies(config.luma, config.chroma).clamp(max=16)
+        self.scales = ScaleNetwork(
+            hyper=config.hyper,
+            width=config.scale_width,
+            hidden=config.scale_hidden,
+            first_rows=first_row(falling),
+            splits=True,
+        )
 
         # The corrections smooth what a coarse quantiser breaks and must leave alone what a fine one kept.
         self.quality_to_g_a = nn.Parameter(torch.zeros(QUALITIES, quarter))
@@ -320,21 +322,9 @@ class ImageModel(nn.Module):
             return F.conv2d(y.float(), rotation[:, :, None, None])
 
 
-def quality_weights(quality: Tensor) -> Tensor:
-    """Share of each of the eight quality points in a quality between 1 and 8. float [8]"""
-    points = torch.arange(1, QUALITIES + 1, dtype=torch.float32, device=quality.device)
-    return F.relu(1 - (quality.clamp(1, QUALITIES) - points).abs())
-
-
 def _whole_blocks(latent: Tensor) -> Tensor:
     """Grow a latent to multiples of four, the stride of z, by repeating its last row and column."""
     height, width = latent.shape[-2:]
     if height % 4 or width % 4:
         return F.pad(latent, (0, -width % 4, 0, -height % 4), mode="replicate")
     return latent
-
-
-def nearest_quality(quality: Tensor) -> Tensor:
-    """One-hot of the nearest quality point, halves upwards: what integer biases and tables are looked up by. [8]"""
-    points = torch.arange(1, QUALITIES + 1, dtype=torch.float32, device=quality.device)
-    return (points == torch.floor(quality.clamp(1, QUALITIES) + 0.5)).float()

@@ -7,7 +7,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES
+from nerfstudio_mvc.entropy.quality_points import QUALITIES
 from nerfstudio_mvc.layers.block_transform import BLOCK
 
 

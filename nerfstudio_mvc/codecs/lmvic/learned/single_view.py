@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import scale_of_table
 from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageCoder, ImageTables, Symbols
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
-from nerfstudio_mvc.codecs.lmvic.learned.plain_tables import plain_hyper_tables, plain_latent_tables
+from nerfstudio_mvc.entropy.plain_tables import plain_hyper_tables, plain_latent_tables
 from nerfstudio_mvc.entropy.rate import rounded_bits
+from nerfstudio_mvc.entropy.scale_network import scale_of_table
 from nerfstudio_mvc.errors import ShapeError
 from nerfstudio_mvc.layers.block_transform import BLOCK
 from nerfstudio_mvc.prediction.reference import Reference

@@ -20,7 +20,6 @@ import torch
 
 from nerfstudio_mvc.capture.view_order import camera_distances
 from nerfstudio_mvc.capture.views import SourceView, View
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES, whole_quality_steps
 from nerfstudio_mvc.codecs.lmvic.learned.prediction_search import (
     SearchTools,
     find_predictions,
@@ -29,6 +28,7 @@ from nerfstudio_mvc.codecs.lmvic.learned.prediction_search import (
 )
 from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.learned.trial_coding import TrialCoder
+from nerfstudio_mvc.entropy.quality_points import QUALITIES, whole_quality_steps
 from nerfstudio_mvc.layers.pictures import to_picture
 from nerfstudio_mvc.prediction.reference_pictures import DecodedView
 

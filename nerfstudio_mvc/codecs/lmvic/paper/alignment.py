@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.paper.context import Scales
-from nerfstudio_mvc.codecs.lmvic.paper.padding import pad_to_blocks
 from nerfstudio_mvc.geometry.flow import flow_to_reference
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
+from nerfstudio_mvc.layers.padding import pad_to_blocks
 
 
 @dataclass(frozen=True)

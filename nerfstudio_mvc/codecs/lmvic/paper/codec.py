@@ -26,8 +26,8 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
     decoding_order,
 )
 from nerfstudio_mvc.codecs.lmvic.paper.depth_scale import depth_unit, is_depth_unit, on_grid
-from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import PaperTables
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel, ViewGeometry, ViewState
+from nerfstudio_mvc.codecs.lmvic.paper.tables import PaperTables
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.layers.denormals import without_denormals

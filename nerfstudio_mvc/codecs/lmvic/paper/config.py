@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES
+from nerfstudio_mvc.entropy.quality_points import QUALITIES
 
 
 @dataclass(frozen=True)

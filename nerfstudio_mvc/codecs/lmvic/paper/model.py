@@ -29,17 +29,13 @@ from nerfstudio_mvc.codecs.lmvic.paper.depth_prediction import (
 from nerfstudio_mvc.codecs.lmvic.paper.depth_scale import normalise, restore
 from nerfstudio_mvc.codecs.lmvic.paper.depth_transforms import DepthDecoder, DepthEncoder
 from nerfstudio_mvc.codecs.lmvic.paper.image_transforms import ImageDecoder, ImageEncoder
-from nerfstudio_mvc.codecs.lmvic.paper.latent_coding import (
-    PaperTables,
-    quality_level,
-    read_latent,
-    tables_of,
-    write_latent,
-)
-from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import Conditions, LatentEntropy, Quantised, Symbols
-from nerfstudio_mvc.codecs.lmvic.paper.padding import STRIDE, crop, pad_to_blocks
+from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import Conditions, LatentEntropy
 from nerfstudio_mvc.codecs.lmvic.paper.reference_features import ReferenceFeatures
+from nerfstudio_mvc.codecs.lmvic.paper.tables import PaperTables
+from nerfstudio_mvc.entropy.latent_coding import quality_level, read_latent, tables_of, write_latent
+from nerfstudio_mvc.entropy.latent_walk import Quantised, Symbols
 from nerfstudio_mvc.errors import ShapeError
+from nerfstudio_mvc.layers.padding import STRIDE, crop, pad_to_blocks
 from nerfstudio_mvc.layers.rounding import round_half_up
 
 DEFAULT_QUALITY = 5.0

@@ -1,6 +1,6 @@
-"""Symbols of a latent to bytes and back; what the symbols mean is `latent_entropy`'s.
+"""Symbols of a latent to bytes and back; what the symbols mean is `latent_walk`'s.
 
-Order in a string: all z symbols, then y in its four steps; symbols in row 0 are zero and not coded.
+Order in a string: all z symbols, then y in its steps; symbols in row 0 are zero and not coded.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.learned.config import QUALITIES
-from nerfstudio_mvc.codecs.lmvic.learned.plain_tables import plain_hyper_tables, plain_latent_tables
-from nerfstudio_mvc.codecs.lmvic.paper.latent_entropy import LatentEntropy, Symbols
-from nerfstudio_mvc.entropy.partitions import STEPS, tile_cells
+from nerfstudio_mvc.entropy.latent_walk import LatentWalk, Symbols
+from nerfstudio_mvc.entropy.partitions import tile_cells
+from nerfstudio_mvc.entropy.plain_tables import plain_hyper_tables, plain_latent_tables
+from nerfstudio_mvc.entropy.quality_points import QUALITIES, whole_quality_steps
 from nerfstudio_mvc.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from nerfstudio_mvc.entropy.tables import TableSet
-
-QUALITY_PARTS = 16
-"""Qualities are told apart to a sixteenth: their shares of the quality points are then exact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,37 +27,29 @@ class LatentTables:
     hyper: TableSet
 
 
-@dataclass(frozen=True, eq=False)
-class PaperTables:
-    """Tables of the picture's latent and of the depth's."""
-
-    image: LatentTables
-    depth: LatentTables
-
-
-def tables_of(entropy: LatentEntropy) -> LatentTables:
+def tables_of(entropy: LatentWalk) -> LatentTables:
     """Integer tables from the likelihoods training uses."""
     return LatentTables(plain_latent_tables(), plain_hyper_tables(entropy.z_center, entropy.z_log_scale))
 
 
 def quality_level(quality: float, device: torch.device | str) -> Tensor:
     """Quality 1 .. 8 as the networks take it. float32 scalar"""
-    return torch.tensor(np.floor(quality * QUALITY_PARTS + 0.5) / QUALITY_PARTS, dtype=torch.float32, device=device)
+    return torch.tensor(whole_quality_steps(quality), dtype=torch.float32, device=device)
 
 
-def write_latent(symbols: Symbols, entropy: LatentEntropy, tables: LatentTables, *, level: Tensor) -> bytes:
+def write_latent(symbols: Symbols, entropy: LatentWalk, tables: LatentTables, *, level: Tensor) -> bytes:
     """The string of one latent; tensors of `symbols` have batch size 1."""
     encoder = SymbolEncoder()
     z, y, rows = (_integers(part[0]) for part in (symbols.z, symbols.y, symbols.rows))
     encoder.put(z.ravel(), _hyper_rows(z.shape, level), tables.hyper)
-    for step in range(STEPS):
+    for step in range(len(entropy.cells)):
         coded = _integers(tile_cells(entropy.cells[step], *y.shape[1:])).astype(bool) & (rows > 0)
         encoder.put(y[coded], rows[coded], tables.latent)
     return encoder.finish()
 
 
 def read_latent(
-    payload: bytes, entropy: LatentEntropy, tables: LatentTables, *, level: Tensor, size: tuple[int, int]
+    payload: bytes, entropy: LatentWalk, tables: LatentTables, *, level: Tensor, size: tuple[int, int]
 ) -> Symbols:
     """The symbols of a latent of (h, w), the same integers on every device.
 
@@ -75,7 +64,7 @@ def read_latent(
     reader = entropy.row_reader(z, level=level, size=size)
     y = torch.zeros(1, entropy.cells.shape[1], *size, device=device)
     rows = torch.zeros_like(y)
-    for step in range(STEPS):
+    for step in range(len(entropy.cells)):
         step_rows = reader.rows(step, y)
         coded = step_rows > 0
         values = decoder.get(_integers(step_rows[coded]), tables.latent)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfstudio_mvc.codecs.lmvic.learned.four_step_entropy import HYPER_LIMIT, TABLES, scale_of_table
+from nerfstudio_mvc.entropy.scale_network import HYPER_LIMIT, TABLES, scale_of_table
 from nerfstudio_mvc.entropy.tables import (
     TableSet,
     counts_from_weights,
