@@ -1,9 +1,11 @@
-"""Imports follow the floors: the table of README's "Architecture", held against what the code imports."""
+"""Imports follow the floors: the table of README's "Architecture" is read and held against what the code imports."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,121 +14,56 @@ ROOT = Path(__file__).parent.parent
 OURS = ("colmap_io", "nerfstudio_mvc")
 ANYWHERE = {"numpy"} | set(sys.stdlib_module_names)
 
-# place -> (our places it may import, third parties beside numpy). A place is a package or one of two modules.
-TABLE: dict[str, tuple[set[str], set[str]]] = {
-    "colmap_io": (set(), {"pycolmap"}),
-    "errors": (set(), set()),
-    "coded": (set(), set()),
-    "effort": (set(), set()),
-    "compiling": (set(), {"numba"}),
-    "cores": (set(), set()),
-    "capture": ({"colmap_io", "errors"}, {"PIL"}),
-    "archive": ({"capture", "colmap_io", "coded", "errors"}, set()),
-    "quality": ({"errors"}, {"torch", "scipy"}),
-    "geometry": ({"colmap_io", "capture", "errors"}, {"torch"}),
-    "splatting": (
-        {"colmap_io", "capture", "compiling", "cores", "effort", "errors"},
-        {"numba", "scipy", "torch", "gsplat", "PIL"},
-    ),
-    "video": ({"cores", "errors"}, {"imageio_ffmpeg"}),
-    "layers": ({"errors"}, {"torch"}),
-    "entropy": ({"layers", "coded", "errors"}, {"torch", "constriction"}),
-    "prediction": ({"entropy", "layers", "geometry", "capture", "compiling", "errors"}, {"torch", "numba"}),
-    "restoration": ({"prediction", "layers", "video", "errors"}, {"torch"}),
-    "codecs": (
-        {"prediction", "restoration", "entropy", "layers", "geometry", "video", "capture", "coded", "cores", "errors"},
-        {"torch"},
-    ),
-    "weights": ({"codecs", "restoration", "video", "entropy", "layers", "errors"}, {"torch", "safetensors"}),
-    "compressai_models": ({"codecs", "weights"}, {"torch", "compressai"}),
-    "training": (
-        {
-            "prediction",
-            "restoration",
-            "weights",
-            "codecs",
-            "splatting",
-            "entropy",
-            "layers",
-            "geometry",
-            "quality",
-            "capture",
-            "colmap_io",
-            "errors",
-        },
-        {"torch", "PIL", "safetensors"},
-    ),
-    "pipeline": (
-        {
-            "weights",
-            "codecs",
-            "splatting",
-            "archive",
-            "geometry",
-            "video",
-            "quality",
-            "capture",
-            "colmap_io",
-            "coded",
-            "cores",
-            "effort",
-            "errors",
-        },
-        {"torch", "PIL", "psutil"},
-    ),
-    "benchmarking": (
-        {
-            "layers",
-            "prediction",
-            "restoration",
-            "pipeline",
-            "weights",
-            "codecs",
-            "splatting",
-            "geometry",
-            "video",
-            "quality",
-            "capture",
-            "archive",
-            "colmap_io",
-            "cores",
-            "errors",
-        },
-        {"PIL", "pillow_jxl", "torch", "cv2"},
-    ),
-    "cli": (
-        {
-            "benchmarking",
-            "pipeline",
-            "training",
-            "codecs",
-            "splatting",
-            "archive",
-            "capture",
-            "geometry",
-            "quality",
-            "effort",
-            "errors",
-        },
-        {"rich", "tyro", "PIL"},
-    ),
-    "nerfstudio_plugin": (
-        {"pipeline", "splatting", "archive", "capture", "errors"},
-        {"nerfstudio", "torch", "rich", "tyro"},
-    ),
-}
+MODULES = {"pillow": "PIL", "opencv": "cv2", "imageio-ffmpeg": "imageio_ffmpeg", "pillow-jxl-plugin": "pillow_jxl"}
+"""Distributions that the table names, as they are imported where that differs."""
 
-# Third parties that only these files of their place may import.
-ONLY_IN = {
-    "pycolmap": {"colmap_io/mapping.py"},
-    "gsplat": {"nerfstudio_mvc/splatting/gsplat_backend.py"},
-    "constriction": {"nerfstudio_mvc/entropy/range_coder.py"},
-    "cv2": {"nerfstudio_mvc/benchmarking/image_aligners.py"},
-}
-TORCH_ONLY_IN = {
-    "quality": {"nerfstudio_mvc/quality/ms_ssim.py"},
-    "splatting": {"nerfstudio_mvc/splatting/gsplat_backend.py", "nerfstudio_mvc/splatting/splatfacto_checkpoint.py"},
-}
+
+@dataclass(frozen=True)
+class Floor:
+    """One line of the table, for one place: a package or a module.
+
+    Attributes:
+        number: of the floor.
+        ours: places it may import.
+        third_party: modules it may import -> names of the only files that may; empty where all may.
+    """
+
+    number: int
+    ours: frozenset[str]
+    third_party: dict[str, frozenset[str]]
+
+
+def floors(readme: str) -> dict[str, Floor]:
+    """Place -> its line in README's table of the architecture."""
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in re.findall(r"^\| \d.*$", readme, re.M)]
+    numbers = {
+        name.removesuffix("/").removesuffix(".py"): int(row[0])
+        for row in rows
+        if re.fullmatch(r"\d+", row[0])
+        for name in re.findall(r"`([^`]+)`", row[1])
+    }
+    found = {}
+    for number, places, _, ours, third_party in (row for row in rows if re.fullmatch(r"\d+", row[0])):
+        below = {place for place, floor in numbers.items() if floor < int(number)}
+        named = set() if ours == "-" else below if ours == "everything below" else set(ours.split(", "))
+        for name in re.findall(r"`([^`]+)`", places):
+            place = name.removesuffix("/").removesuffix(".py")
+            found[place] = Floor(int(number), frozenset(named), third_parties(third_party))
+    return found
+
+
+def third_parties(cell: str) -> dict[str, frozenset[str]]:
+    """``torch, scipy; numba in `a.py`, `b.py` only`` -> module -> the only files that may import it, none for all."""
+    found = {}
+    for clause in () if cell == "-" else cell.split("; "):
+        names, _, files = clause.partition(" in ")
+        assert not files or files.endswith(" only"), f'"{clause}": say "NAME in `file.py` only"'
+        for name in names.split(", "):
+            found[MODULES.get(name, name)] = frozenset(re.findall(r"`([^`]+)`", files))
+    return found
+
+
+FLOORS = floors((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 def source_files() -> list[Path]:
@@ -168,20 +105,44 @@ def test_imports_stay_on_their_floor(path: Path) -> None:
     place = place_of(module)
     if place == "nerfstudio_mvc":
         return  # the front door: resolves its names on first use
-    assert place in TABLE, f"{place} is not in the floor table: give it a line, here and in README.md"
-    allowed, third_party = TABLE[place]
+    assert place in FLOORS, f'{place} is not in the floor table of README.md, section "Architecture"'
+    floor = FLOORS[place]
     for name in imported_modules(path):
         top = name.split(".")[0]
         if top in OURS:
             target = place_of(name)
             if target == "__version__":
                 continue
-            assert target == place or target in allowed, f"{relative} ({place}) imports {name}"
-        else:
-            assert top in ANYWHERE | third_party, f"{relative} ({place}) imports {name}"
-            assert relative.as_posix() in ONLY_IN.get(top, {relative.as_posix()}), f"{relative} imports {name}"
-            if top == "torch" and place in TORCH_ONLY_IN:
-                assert relative.as_posix() in TORCH_ONLY_IN[place], f"{relative} imports torch"
+            assert target == place or target in floor.ours, f"{relative} ({place}) imports {name}"
+        elif top not in ANYWHERE:
+            assert top in floor.third_party, f"{relative} ({place}) imports {name}"
+            only = floor.third_party[top]
+            assert not only or path.name in only, f"{relative} imports {name}, which only {sorted(only)} may"
+
+
+def test_the_table_is_one_of_floors() -> None:
+    for place, floor in FLOORS.items():
+        for below in floor.ours:
+            assert below in FLOORS, f"{place} may import {below}, which has no line"
+            assert FLOORS[below].number < floor.number, f"{below} is not below {place}"
+        for files in floor.third_party.values():
+            for name in files:
+                assert list(ROOT.glob(f"*/**/{name}")), f"{place}: there is no {name}"
+    packages = {path.parent.name for path in (ROOT / "nerfstudio_mvc").glob("*/__init__.py")}
+    modules = {path.stem for path in (ROOT / "nerfstudio_mvc").glob("*.py")} - {"__init__"}
+    assert set(FLOORS) == packages | modules | {"colmap_io"}
+
+
+def test_a_line_of_the_table_is_read_as_it_is_meant() -> None:
+    rows = (
+        "| floor | ..|",
+        "| 0 | `a.py`, `b.py` | x | - | numba |",
+        "| 1 | `c/` | y | a, b | torch; cv2 in `d.py` only |",
+    )
+    table = "\n".join(rows)
+    found = floors(table)
+    assert found["b"] == Floor(0, frozenset(), {"numba": frozenset()})
+    assert found["c"] == Floor(1, frozenset("ab"), {"torch": frozenset(), "cv2": frozenset({"d.py"})})
 
 
 def test_codecs_do_not_import_each_other() -> None:
@@ -192,10 +153,3 @@ def test_codecs_do_not_import_each_other() -> None:
             for imported in imported_modules(path):
                 for other in set(names) - {name}:
                     assert not imported.startswith(f"nerfstudio_mvc.codecs.{other}"), f"{path} imports {imported}"
-
-
-def test_readme_shows_the_same_floors() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    packages = {path.parent.name for path in (ROOT / "nerfstudio_mvc").glob("*/__init__.py")} | {"colmap_io"}
-    missing = [package for package in sorted(packages) if f"`{package}/`" not in readme]
-    assert not missing, f'README.md, section "Architecture", has no line for {missing}'
