@@ -1,20 +1,22 @@
 """The results as one page that needs nothing beside it: curves, tables, bars per view, crops side by side.
 
-What the numbers mean is said by `capture_benchmark`; charts and pictures are made by `svg_charts` and `png`.
+What the numbers mean is said by `capture_benchmark`; charts and pictures are made by `svg_charts` and `side_by_side`.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from nerfstudio_mvc.benchmarking.capture_benchmark import ArchiveResult, CaptureResult
 from nerfstudio_mvc.benchmarking.curves import CurvePoint, ms_ssim_db
-from nerfstudio_mvc.benchmarking.png import data_uri
 from nerfstudio_mvc.benchmarking.report_style import SCRIPT, SERIES_CLASSES, STYLE
 from nerfstudio_mvc.benchmarking.side_by_side import Rendition, ViewCrops
 from nerfstudio_mvc.benchmarking.svg_charts import Series, bar_chart, line_chart
@@ -161,9 +163,16 @@ def _crops(crops: ViewCrops, classes: Mapping[str, str]) -> str:
     )
 
 
+def _data_uri(pixels: np.ndarray) -> str:
+    """uint8 [H, W, 3] as ``data:image/png;base64,...``: nothing is lost, and the page stands alone."""
+    png = BytesIO()
+    Image.fromarray(pixels).save(png, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode("ascii")
+
+
 def _crop_figure(title: str, told: str, pixels: np.ndarray) -> str:
     height, width = pixels.shape[:2]
-    picture = f'<img src="{data_uri(pixels)}" width="{width}" height="{height}" alt="" draggable="false">'
+    picture = f'<img src="{_data_uri(pixels)}" width="{width}" height="{height}" alt="" draggable="false">'
     caption = f"<figcaption>{title}<br>{escape(told)}</figcaption>"
     return f'<figure class="crop"><div class="window">{picture}</div>{caption}</figure>'
 

@@ -1,4 +1,4 @@
-"""ns-mvc-train: train the LMVIC model on captures of your own, the small one or the paper's."""
+"""ns-mvc-train: train a network of LMVIC on captures of your own: restoration, the learned pictures or the paper's."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Train:
-    """Train the codec's model and write a weights file for --weights of the other commands."""
+    """Train a network of the codec and write a weights file for --weights of the other commands."""
 
     captures: tuple[Path, ...]
     """Capture folders, or folders of them: photographs with cameras and sparse points."""
     output_dir: Path
     """Where the run lives, with its learning_curve.csv. A run found there is continued."""
-    preset: Literal["small", "restoration", "paper"] = "small"
-    """small: the model that ships. restoration: the network that restores what AV1 codes, beside the model that ships.
-    paper: 3D-GP-LMVIC as published, 20 times the work, on runs of four views."""
+    preset: Literal["restoration", "small", "paper"] = "restoration"
+    """restoration: the network that restores what AV1 codes, beside the model that ships. small: that model, which
+    codes pictures with --pictures learned. paper: 3D-GP-LMVIC as published, 20 times the work, on runs of four views."""
     stills: tuple[Path, ...] = ()
-    """Folders of single photographs, to train the small model or restoration on as well."""
+    """Folders of single photographs, to train restoration or the small model on as well."""
     minutes: float = 60.0
     """How long to train; the learning rate falls towards the end."""
     learning_rate: OptionalFloat = None
-    """Peak learning rate; 4e-4 for small, 1e-3 for restoration and 1e-4 for paper when not given."""
+    """Peak learning rate; 1e-3 for restoration, 4e-4 for small and 1e-4 for paper when not given."""
     crop_px: int = 256
     """Side of the square crops, a multiple of 64."""
     depth: Literal["sparse", "gaussians", "auto"] = "sparse"
@@ -39,7 +39,7 @@ class Train:
     distortion: Literal["mse", "ms-ssim"] = "mse"
     """What the model is trained for. ms-ssim goes on best from weights trained for mse (--start-from)."""
     ablation: Literal["none", "separate", "concatenate", "no-mask", "no-depth-prediction"] = "none"
-    """Train without one of the model's parts; no-depth-prediction goes with --preset paper alone."""
+    """Train small or paper without one of their parts; no-depth-prediction goes with --preset paper alone."""
     start_from: OptionalPath = None
     """Float weights that a new run starts from (float_weights.safetensors of another run)."""
     device: DeviceChoice = "auto"
@@ -62,7 +62,7 @@ class Train:
 
         leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
         data = TrainingData(folders_below(self.captures), folders_below(self.stills), depth=self.depth)
-        train = {"small": self._train_small, "restoration": self._train_restoration, "paper": self._train_paper}[
+        train = {"restoration": self._train_restoration, "small": self._train_small, "paper": self._train_paper}[
             self.preset
         ]
         with TrainingView(silent=not leads) as view:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nerfstudio_mvc.errors import WeightsError
 
-# safetensors is imported where it is needed: a burst machine has nothing but torch and NumPy.
-
 
 def save_float_weights(model: nn.Module, path: Path) -> None:
     """Write the weights of `model`."""
-    from safetensors.torch import save_file
-
     save_file({name: value.detach().cpu().half().contiguous() for name, value in model.state_dict().items()}, path)
 
 
@@ -24,9 +22,6 @@ def load_float_weights(model: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: the file is missing or holds no weights of this model.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         model.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except (OSError, SafetensorError, RuntimeError) as error:
