@@ -13,8 +13,9 @@ from tiny_paper import tiny_weights
 from nerfstudio_mvc import compressai_models
 
 
-def test_both_presets_are_registered_and_shipped_weights_code():
+def test_all_presets_are_registered_and_shipped_weights_code():
     assert MODELS["lmvic-paper"].__name__ == "PaperModel"
+    assert MODELS["parahydra-paper"].__name__ == "ParaHydraModel"
     net = compressai_models.load_model()
     assert type(net) is MODELS["lmvic-small"]
     x = torch.rand(1, 3, 48, 32)

@@ -12,7 +12,22 @@ from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalFloat, OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
 
 if TYPE_CHECKING:
+    from nerfstudio_mvc.training.paper_run import PaperRecipe
     from nerfstudio_mvc.training.run import TrainingData, TrainReport
+
+
+LMVIC_ABLATIONS = ("separate", "concatenate", "no-mask", "no-depth-prediction")
+PARAHYDRA_ABLATIONS = (
+    "no-hpa",
+    "no-vpa",
+    "average-pooling",
+    "full-attention",
+    "no-pccm",
+    "no-pgcm",
+    "separate-decoding",
+    "joint-encoding",
+)
+ABLATION_NAMES = ("none", *LMVIC_ABLATIONS, *PARAHYDRA_ABLATIONS)
 
 
 @dataclass(frozen=True)
@@ -23,23 +38,25 @@ class Train:
     """Capture folders, or folders of them: photographs with cameras and sparse points."""
     output_dir: Path
     """Where the run lives, with its learning_curve.csv. A run found there is continued."""
-    preset: Literal["restoration", "small", "paper"] = "restoration"
+    preset: Literal["restoration", "small", "paper", "parahydra-paper"] = "restoration"
     """restoration: the network that restores what AV1 codes, beside the model that ships. small: that model, which
-    codes pictures with --pictures learned. paper: 3D-GP-LMVIC as published, 20 times the work, on runs of four views."""
+    codes pictures with --pictures learned. paper: 3D-GP-LMVIC as published, 20 times the work, on runs of four views.
+    parahydra-paper: ParaHydra as published, as much work, on groups of three."""
     stills: tuple[Path, ...] = ()
     """Folders of single photographs, to train restoration or the small model on as well."""
     minutes: float = 60.0
     """How long to train; the learning rate falls towards the end."""
     learning_rate: OptionalFloat = None
-    """Peak learning rate; 1e-3 for restoration, 4e-4 for small and 1e-4 for paper when not given."""
+    """Peak learning rate; 1e-3 for restoration, 4e-4 for small and 1e-4 for the papers' when not given."""
     crop_px: int = 256
     """Side of the square crops, a multiple of 64."""
     depth: Literal["sparse", "gaussians", "auto"] = "sparse"
     """Where the depth that warps the neighbours comes from."""
     distortion: Literal["mse", "ms-ssim"] = "mse"
     """What the model is trained for. ms-ssim goes on best from weights trained for mse (--start-from)."""
-    ablation: Literal["none", "separate", "concatenate", "no-mask", "no-depth-prediction"] = "none"
-    """Train small or paper without one of their parts; no-depth-prediction goes with --preset paper alone."""
+    ablation: Literal[ABLATION_NAMES] = "none"
+    """Train without one of the model's parts. small and paper: separate, concatenate, no-mask, and paper
+    no-depth-prediction; parahydra-paper: the others."""
     start_from: OptionalPath = None
     """Float weights that a new run starts from (float_weights.safetensors of another run)."""
     device: DeviceChoice = "auto"
@@ -62,9 +79,12 @@ class Train:
 
         leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
         data = TrainingData(folders_below(self.captures), folders_below(self.stills), depth=self.depth)
-        train = {"restoration": self._train_restoration, "small": self._train_small, "paper": self._train_paper}[
-            self.preset
-        ]
+        train = {
+            "small": self._train_small,
+            "restoration": self._train_restoration,
+            "paper": self._train_paper,
+            "parahydra-paper": self._train_parahydra,
+        }[self.preset]
         with TrainingView(silent=not leads) as view:
             report = train(
                 data,
@@ -94,10 +114,15 @@ class Train:
             raise UsageError(
                 "--minutes must not be negative, --learning-rate must be positive, --crop-px a multiple of 64"
             )
-        if self.preset == "paper" and self.stills:
-            raise UsageError("--stills are single views: --preset paper trains on runs of views, leave them out")
+        if self.preset in ("paper", "parahydra-paper") and self.stills:
+            raise UsageError(
+                f"--stills are single views: --preset {self.preset} trains on runs of views, leave them out"
+            )
         if self.ablation != "none" and self.preset == "restoration":
-            raise UsageError("--ablation goes with --preset small or paper")
+            raise UsageError("--ablation goes with --preset small, paper or parahydra-paper")
+        if self.ablation != "none" and (self.ablation in PARAHYDRA_ABLATIONS) != (self.preset == "parahydra-paper"):
+            own = PARAHYDRA_ABLATIONS if self.preset == "parahydra-paper" else LMVIC_ABLATIONS
+            raise UsageError(f"--preset {self.preset} has no --ablation {self.ablation}; it has {', '.join(own)}")
         if self.ablation == "no-depth-prediction" and self.preset != "paper":
             raise UsageError("--ablation no-depth-prediction goes with --preset paper: small codes depth by itself")
         if self.preset == "restoration" and self.distortion != "mse":
@@ -121,13 +146,27 @@ class Train:
         return train_restoration(data, self.output_dir, recipe, **options)
 
     def _train_paper(self, data: TrainingData, **options: Any) -> TrainReport:
-        from nerfstudio_mvc.training.paper_run import PaperRecipe, train_paper
+        from nerfstudio_mvc.training.paper_run import train_paper
+
+        return train_paper(data, self.output_dir, self._paper_recipe(length=4), ablation=self.ablation, **options)
+
+    def _train_parahydra(self, data: TrainingData, **options: Any) -> TrainReport:
+        from nerfstudio_mvc.training.parahydra_run import train_parahydra
+
+        return train_parahydra(data, self.output_dir, self._paper_recipe(length=3), ablation=self.ablation, **options)
+
+    def _paper_recipe(self, *, length: int) -> PaperRecipe:
+        from nerfstudio_mvc.training.paper_run import PaperRecipe
 
         rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
-        recipe = PaperRecipe(
-            minutes=self.minutes, crop_px=self.crop_px, seed=self.seed, distortion=self.distortion, **rate
+        return PaperRecipe(
+            minutes=self.minutes,
+            crop_px=self.crop_px,
+            seed=self.seed,
+            distortion=self.distortion,
+            length=length,
+            **rate,
         )
-        return train_paper(data, self.output_dir, recipe, ablation=self.ablation, **options)
 
 
 def main() -> None:

@@ -13,24 +13,25 @@ from nerfstudio_mvc.errors import MvcError
 CODEC_CLASSES = {
     "av1": "nerfstudio_mvc.codecs.av1.codec:Av1Codec",
     "lmvic": "nerfstudio_mvc.codecs.lmvic.codec:LmvicCodec",
+    "parahydra": "nerfstudio_mvc.codecs.parahydra.paper.codec:ParaHydraPaperCodec",
 }
 CODECS_WITHOUT_WEIGHTS = ("av1",)
-PRESET_CLASSES = {("lmvic", "paper"): "nerfstudio_mvc.codecs.lmvic.paper.codec:PaperCodec"}
+PRESET_CLASSES = {
+    ("lmvic", "paper"): "nerfstudio_mvc.codecs.lmvic.paper.codec:PaperCodec",
+    ("parahydra", "parahydra-paper"): "nerfstudio_mvc.codecs.parahydra.paper.codec:ParaHydraPaperCodec",
+}
 """(codec, preset of its weights) -> class, where it is not the codec's own."""
-PLANNED_CODECS = ("parahydra",)
 
 
 def codec_class_path(name: str) -> str:
     """Dotted path ``package.module:Class`` of the codec called `name`.
 
     Raises:
-        MvcError: no such codec, or one that this version does not have yet.
+        MvcError: no such codec.
     """
     if name in CODEC_CLASSES:
         return CODEC_CLASSES[name]
     known = ", ".join(sorted(CODEC_CLASSES))
-    if name in PLANNED_CODECS:
-        raise MvcError(f'codec "{name}" is planned but not part of this version of nerfstudio_mvc; available: {known}')
     raise MvcError(f'there is no codec "{name}"; available: {known}')
 
 

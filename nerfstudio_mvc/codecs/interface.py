@@ -14,6 +14,7 @@ import numpy as np
 
 from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.coded import CodedGroup
+from nerfstudio_mvc.errors import ShapeError
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,16 @@ class MultiViewCodec(Protocol):
             ArchiveError: a string does not decode to what its view needs.
         """
         ...
+
+
+def check_pixels(source: SourceView) -> None:
+    """Raises: ShapeError: pixels that are not uint8 [height, width, 3] of their view."""
+    expected = (source.view.height, source.view.width, 3)
+    if source.pixels.dtype != np.uint8 or source.pixels.shape != expected:
+        raise ShapeError(
+            f"view {source.view.view_idx}: pixels are {source.pixels.dtype} {source.pixels.shape}, "
+            f"expected uint8 {expected}"
+        )
 
 
 def step_counter(on_step: StepDone | None, step: str, *, before: int, total: int) -> Callable[[int], None] | None:

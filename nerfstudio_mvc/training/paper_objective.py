@@ -32,7 +32,7 @@ def at_quality(values: Sequence[float], quality: Tensor) -> Tensor:
 
 
 def sequence_loss(
-    model: PaperModel, run: Sequence[CroppedView], quality: Tensor, *, distortion: Distortion = "mse"
+    model: PaperModel, run: Sequence[CroppedView], quality: Tensor, distortion: Distortion = "mse"
 ) -> SequenceLoss:
     """Code a run of views as a chain; the gradient runs through all of them.
 

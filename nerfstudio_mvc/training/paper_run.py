@@ -1,18 +1,20 @@
-"""Training the paper's model: capture folders to a weights file, with the paper's runs, loss and schedule.
+"""Training a model as its paper says, on runs of neighbouring views: capture folders to a weights file.
 
-The small model has a loop of its own, `loop`; the objective is `paper_objective`'s.
+3D-GP-LMVIC here, ParaHydra in `parahydra_run`. The small model has a loop of its own, `loop`; the objective is
+`paper_objective`'s.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
@@ -22,7 +24,7 @@ from nerfstudio_mvc.splatting.prior import estimate_depth
 from nerfstudio_mvc.training.float_weights import load_float_weights, save_float_weights
 from nerfstudio_mvc.training.learning_curve import Progress
 from nerfstudio_mvc.training.objective import PEAK_SQUARED, random_quality
-from nerfstudio_mvc.training.paper_objective import Distortion, sequence_loss
+from nerfstudio_mvc.training.paper_objective import Distortion, SequenceLoss, sequence_loss
 from nerfstudio_mvc.training.pictures import Pictures
 from nerfstudio_mvc.training.run import (
     FLOAT_WEIGHTS_NAME,
@@ -32,7 +34,7 @@ from nerfstudio_mvc.training.run import (
     run_with_curve,
 )
 from nerfstudio_mvc.training.team import Team, team_from_environment
-from nerfstudio_mvc.training.view_sequences import ViewSequences
+from nerfstudio_mvc.training.view_sequences import CroppedView, ViewSequences
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
 
 Ablation = Literal["none", "separate", "concatenate", "no-mask", "no-depth-prediction"]
@@ -74,20 +76,26 @@ def ablated(config: PaperConfig, ablation: Ablation) -> PaperConfig:
     return replace(config, **ABLATIONS[ablation])
 
 
+RunLoss = Callable[[nn.Module, Sequence[CroppedView], Tensor, Distortion], SequenceLoss]
+"""(model, run, quality, distortion) -> the loss of one run of views."""
+
+
 class PaperTrainer:
     """Owns model, optimiser and position in the run."""
 
     def __init__(
         self,
-        model: PaperModel,
+        model: nn.Module,
         sequences: ViewSequences,
         recipe: PaperRecipe,
         *,
+        loss: RunLoss = sequence_loss,
         device: str = "cpu",
         team: Team | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.team = team or Team()
+        self.loss = loss
         self.model, self.sequences, self.recipe = model.to(self.device).train(), sequences, recipe
         self.optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
         self.step = 0
@@ -125,7 +133,7 @@ class PaperTrainer:
         sums = np.zeros(4)
         for _ in range(recipe.batch):
             run = [view.to(self.device) for view in self.sequences.draw(rng)]
-            result = sequence_loss(self.model, run, quality, distortion=recipe.distortion)
+            result = self.loss(self.model, run, quality, recipe.distortion)
             (result.loss / recipe.batch).backward()
             first, *later = result.estimated_bpp
             sums += result.loss.item(), first, np.mean(later or [0.0]), PEAK_SQUARED * np.mean(result.mse)
@@ -169,6 +177,36 @@ def train_paper(
         CaptureError: a folder cannot be used, or none has enough views with depth.
         WeightsError: `start_from` cannot be used, or the trained model cannot be exported exactly.
     """
+    return train_on_runs(
+        data,
+        output_dir,
+        recipe,
+        make_model=lambda: PaperModel(ablated(config or PaperConfig(), ablation)),
+        loss=sequence_loss,
+        threads=threads,
+        device=device,
+        start_from=start_from,
+        on_step=on_step,
+        on_progress=on_progress,
+        on_tick=on_tick,
+    )
+
+
+def train_on_runs(
+    data: TrainingData,
+    output_dir: Path,
+    recipe: PaperRecipe,
+    *,
+    make_model: Callable[[], nn.Module],
+    loss: RunLoss,
+    threads: int | None = None,
+    device: str = "cpu",
+    start_from: Path | None = None,
+    on_step: Callable[[str, int, int], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_tick: Callable[[int, float], None] | None = None,
+) -> TrainReport:
+    """Train what `make_model` makes and export it; see `train_paper`."""
     on_step = on_step or (lambda step, done, total: None)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -186,12 +224,10 @@ def train_paper(
     if not len(sequences):
         raise CaptureError(
             f"no capture has {recipe.length} views in a row with depth and {recipe.crop_px}x{recipe.crop_px} pixels "
-            "or more: the paper's model trains on runs of views; give other captures or a smaller --crop-px"
+            "or more: this model trains on runs of views; give other captures or a smaller --crop-px"
         )
     torch.manual_seed(recipe.seed)
-    trainer = PaperTrainer(
-        PaperModel(ablated(config or PaperConfig(), ablation)), sequences, recipe, device=device, team=team
-    )
+    trainer = PaperTrainer(make_model(), sequences, recipe, loss=loss, device=device, team=team)
     checkpoint, last = run_with_curve(
         trainer, output_dir, start_from=start_from, on_progress=on_progress, on_tick=on_tick
     )
@@ -204,7 +240,7 @@ def train_paper(
     return TrainReport(trainer.step, checkpoint, weights, weights.stat().st_size, last)
 
 
-def export_paper(model: PaperModel) -> bytes:
+def export_paper(model: nn.Module) -> bytes:
     """The bytes of a weights file; tables are those of the likelihoods that the rounded weights give.
 
     Raises:

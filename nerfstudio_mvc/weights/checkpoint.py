@@ -65,7 +65,7 @@ def pack(model: nn.Module, tables: Any, restoration: RestorationNet | None = Non
     for name, table_set in preset.table_sets(tables).items():
         tensors[f"{_TABLES}{name}.limits"] = torch.from_numpy(table_set.limits.astype(np.int32))
         tensors[f"{_TABLES}{name}.counts"] = torch.from_numpy(table_set.counts.astype(np.int32))
-    description = {"format": FORMAT, "codec": "lmvic", "config": asdict(model.config)}
+    description = {"format": FORMAT, "codec": preset.codec, "config": asdict(model.config)}
     if preset is not SMALL:
         description["preset"] = preset.name
     if restoration is not None:

@@ -17,6 +17,8 @@ from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
 from nerfstudio_mvc.codecs.lmvic.paper.tables import PaperTables
+from nerfstudio_mvc.codecs.parahydra.paper.config import ParaHydraConfig
+from nerfstudio_mvc.codecs.parahydra.paper.model import ParaHydraModel
 from nerfstudio_mvc.entropy.latent_coding import LatentTables
 from nerfstudio_mvc.entropy.tables import TableSet
 
@@ -26,12 +28,14 @@ class Preset:
     """One kind of model.
 
     Attributes:
+        codec: name of the codec it belongs to.
         name: as the weights file says it.
         config: dataclass of its widths; `make_model(config)` builds the networks.
         table_sets: its tables by the names they are stored under.
         make_tables: the way back.
     """
 
+    codec: str
     name: str
     config: type[Any]
     make_model: Callable[[Any], nn.Module]
@@ -54,6 +58,7 @@ def _paper_tables(sets: dict[str, TableSet]) -> PaperTables:
 
 
 SMALL = Preset(
+    codec="lmvic",
     name="small",
     config=LmvicConfig,
     make_model=ImageModel,
@@ -61,13 +66,22 @@ SMALL = Preset(
     make_tables=lambda sets: ImageTables(sets["latent"], sets["hyper"]),
 )
 PAPER = Preset(
+    codec="lmvic",
     name="paper",
     config=PaperConfig,
     make_model=PaperModel,
     table_sets=_paper_table_sets,
     make_tables=_paper_tables,
 )
-PRESETS = {preset.name: preset for preset in (SMALL, PAPER)}
+PARAHYDRA_PAPER = Preset(
+    codec="parahydra",
+    name="parahydra-paper",
+    config=ParaHydraConfig,
+    make_model=ParaHydraModel,
+    table_sets=lambda tables: {"latent": tables.latent, "hyper": tables.hyper},
+    make_tables=lambda sets: LatentTables(sets["latent"], sets["hyper"]),
+)
+PRESETS = {preset.name: preset for preset in (SMALL, PAPER, PARAHYDRA_PAPER)}
 
 
 def preset_of(model: nn.Module) -> Preset:

@@ -31,7 +31,7 @@ def find_weights(codec: str, *, weights: Path | None = None, fingerprint: str | 
     """
     candidates = [weights] if weights is not None else released(codec)[::-1]
     if not candidates:
-        raise WeightsError(f"this installation has no weights for {codec!r}; install the package again")
+        raise WeightsError(f"no weights of {codec} ship with this version: pass a file of trained ones with --weights")
     if fingerprint is None:
         return candidates[0]
     found = []
@@ -71,6 +71,10 @@ def open_codec(
         return _open_codec_without_weights(name, weights=weights, fingerprint=fingerprint, effort=effort)
     codec_class_path(name)
     checkpoint = read(find_weights(name, weights=weights, fingerprint=fingerprint))
+    if checkpoint.preset.codec != name:
+        raise WeightsError(
+            f"{weights} holds weights of {checkpoint.preset.codec}: pass --codec {checkpoint.preset.codec}"
+        )
     make = load_codec_class(name, preset=checkpoint.preset.name)
     options = {}
     if checkpoint.preset.name == "small":

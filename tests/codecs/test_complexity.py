@@ -2,7 +2,14 @@
 
 import pytest
 
-from nerfstudio_mvc.codecs.lmvic.complexity import PAPER_EXPECTED, preset_costs, totals
+from nerfstudio_mvc.codecs.block_costs import counted, totals
+from nerfstudio_mvc.codecs.lmvic import complexity
+from nerfstudio_mvc.codecs.lmvic.complexity import PAPER_EXPECTED
+from nerfstudio_mvc.codecs.parahydra.paper.complexity import PUBLISHED_MACS, PUBLISHED_PARAMETERS, paper_costs
+
+
+def preset_costs(preset):
+    return counted(lambda: complexity.preset_costs(preset))
 
 
 def test_paper_preset_has_the_published_blocks():
@@ -30,3 +37,14 @@ def test_small_preset_keeps_its_limits():
 def test_pictures_of_av1_keep_them_too():
     sums = totals(preset_costs("restoration"))
     assert 10e3 < sums.decode_macs <= 40e3
+
+
+def test_parahydra_has_the_published_size():
+    blocks = counted(paper_costs)
+    sums = totals(blocks)
+    assert sums.parameters == pytest.approx(PUBLISHED_PARAMETERS, rel=0.02)
+    # The published figure counts each deconvolution at the resolution it makes, four times what it costs.
+    once_more = 3 * sum(block.macs for block in blocks if block.name.startswith("deconvolutions"))
+    everything = sum(block.macs for block in blocks)
+    assert everything + once_more == pytest.approx(PUBLISHED_MACS, rel=0.1)
+    assert sums.encode_macs + sums.decode_macs > everything

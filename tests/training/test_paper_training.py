@@ -13,13 +13,17 @@ from PIL import Image
 from small_captures import write_nerfstudio_capture
 from tiny_lmvic import plane_views
 from tiny_paper import TINY, tiny_model
+from tiny_parahydra import TINY as TINY_PARAHYDRA
 
 from nerfstudio_mvc import compress_capture, decompress_archive
 from nerfstudio_mvc.capture.views import Capture
+from nerfstudio_mvc.cli.train import LMVIC_ABLATIONS, PARAHYDRA_ABLATIONS
 from nerfstudio_mvc.codecs.lmvic.paper.config import PaperConfig
+from nerfstudio_mvc.codecs.parahydra.paper.config import ParaHydraConfig
+from nerfstudio_mvc.codecs.parahydra.paper.model import ParaHydraModel
 from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.splatting.depth_map import DepthMap
-from nerfstudio_mvc.training import paper_run
+from nerfstudio_mvc.training import paper_run, parahydra_run
 from nerfstudio_mvc.training.paper_objective import VIEW_WEIGHTS, at_quality, sequence_loss
 from nerfstudio_mvc.training.pictures import Pictures
 from nerfstudio_mvc.training.run import TrainingData
@@ -98,12 +102,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(sequences, tmp_path):
     assert not torch.equal(after, before)
 
 
+def planes(loaded, **_):
+    maps = tuple(DepthMap(np.full((20, 24), 3.0, np.float32), np.ones((20, 24), bool)) for _ in loaded.views)
+    return type("Prior", (), {"maps": maps})
+
+
 def test_trains_exports_and_codes_a_capture(tmp_path: Path, monkeypatch) -> None:
     capture = write_nerfstudio_capture(tmp_path / "capture", views=3, size=(96, 80))
-
-    def planes(loaded, **_):
-        maps = tuple(DepthMap(np.full((20, 24), 3.0, np.float32), np.ones((20, 24), bool)) for _ in loaded.views)
-        return type("Prior", (), {"maps": maps})
 
     monkeypatch.setattr(paper_run, "estimate_depth", planes)
     data = TrainingData((capture,), depth="sparse")
@@ -120,3 +125,26 @@ def test_captures_without_runs_are_refused(tmp_path: Path) -> None:
     capture = write_nerfstudio_capture(tmp_path / "capture", views=2, size=(96, 80))
     with pytest.raises(CaptureError, match="--crop-px"):
         paper_run.train_paper(TrainingData((capture,), depth="none"), tmp_path / "run", RECIPE, config=CONFIG)
+
+
+def test_parahydra_trains_with_its_ablations_exports_and_codes(tmp_path: Path, monkeypatch, sequences) -> None:
+    run = sequences.draw(np.random.default_rng(0))
+    for name, switches in parahydra_run.ABLATIONS.items():
+        torch.manual_seed(0)
+        model = ParaHydraModel(replace(ParaHydraConfig(**TINY_PARAHYDRA), **switches)).train()
+        found = parahydra_run.group_loss(model, run, torch.tensor(6.0))
+        found.loss.backward()
+        expected = np.mean(found.estimated_bpp) + 4096 * np.mean(found.mse)
+        assert float(found.loss) == pytest.approx(expected, rel=1e-4), name
+    capture = write_nerfstudio_capture(tmp_path / "capture", views=3, size=(96, 80))
+    monkeypatch.setattr(paper_run, "estimate_depth", planes)
+    report = parahydra_run.train_parahydra(
+        TrainingData((capture,), depth="sparse"), tmp_path / "run", RECIPE, config=ParaHydraConfig(**TINY_PARAHYDRA)
+    )
+    compress_capture(capture, tmp_path / "a.mvc", codec="parahydra", weights=report.weights, quality=8)
+    assert not decompress_archive(tmp_path / "a.mvc", tmp_path / "out", weights=report.weights).differing_views
+
+
+def test_the_command_line_knows_the_ablations_there_are() -> None:
+    assert set(PARAHYDRA_ABLATIONS) == set(parahydra_run.ABLATIONS) - {"none"}
+    assert set(LMVIC_ABLATIONS) == set(paper_run.ABLATIONS) - {"none"}

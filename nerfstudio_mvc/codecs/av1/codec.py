@@ -12,9 +12,9 @@ import numpy as np
 
 from nerfstudio_mvc.capture.views import SourceView, View, by_size, needed_by_size
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
-from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone, step_counter
+from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone, check_pixels, step_counter
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
-from nerfstudio_mvc.errors import ArchiveError, ShapeError
+from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.video.av1_rate import rate_of_crf
 from nerfstudio_mvc.video.av1_sequence import (
     BYTES_PER_SEQUENCE_PIXEL,
@@ -70,7 +70,7 @@ class Av1Codec:
     ) -> EncodedGroup:
         """`encode_group` with a quantiser of the encoder's scale, 0 (finest) to 63, fractions too."""
         for source in views:
-            _check_pixels(source)
+            check_pixels(source)
         rate = rate_of_crf(crf)
         by_idx = {source.view.view_idx: source for source in views}
         strings: dict[int, tuple[Substream, ...]] = {}
@@ -146,12 +146,3 @@ def _plane_format(first: CodedView) -> PlaneFormat:
             f'view {first.view_idx}: its "{LEVELS}" string does not say what planes stand for: the archive is damaged'
         )
     return found[0]
-
-
-def _check_pixels(source: SourceView) -> None:
-    expected = (source.view.height, source.view.width, 3)
-    if source.pixels.dtype != np.uint8 or source.pixels.shape != expected:
-        raise ShapeError(
-            f"view {source.view.view_idx}: pixels are {source.pixels.dtype} {source.pixels.shape}, "
-            f"expected uint8 {expected}"
-        )

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from nerfstudio_mvc.capture.views import SourceView, View
-from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone
+from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone, check_pixels
 from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder, Av1Trials
 from nerfstudio_mvc.codecs.lmvic.correction_strings import (
     LIGHT,
@@ -32,7 +32,6 @@ from nerfstudio_mvc.codecs.lmvic.group_strings import (
     REFERENCES,
     SEQUENCE,
     check_group_size,
-    check_pixels,
     decoding_order,
     read_quality,
     write_quality,

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import numpy as np
-
-from nerfstudio_mvc.capture.views import SourceView, View
+from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.entropy.quality_points import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
@@ -22,16 +20,6 @@ def check_group_size(views: int) -> None:
     """Raises: ShapeError: more views than a position of one byte can tell apart."""
     if views > MAX_GROUP_VIEWS:
         raise ShapeError(f"a group of {views} views; at most {MAX_GROUP_VIEWS} are coded together")
-
-
-def check_pixels(source: SourceView) -> None:
-    """Raises: ShapeError: pixels that are not uint8 [height, width, 3] of their view."""
-    expected = (source.view.height, source.view.width, 3)
-    if source.pixels.dtype != np.uint8 or source.pixels.shape != expected:
-        raise ShapeError(
-            f"view {source.view.view_idx}: pixels are {source.pixels.dtype} {source.pixels.shape}, "
-            f"expected uint8 {expected}"
-        )
 
 
 def read_references(

@@ -16,13 +16,12 @@ import numpy as np
 import torch
 
 from nerfstudio_mvc.capture.views import SourceView, View
-from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone
+from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone, check_pixels
 from nerfstudio_mvc.codecs.lmvic.group_strings import (
     DEPTH,
     IMAGE,
     REFERENCES,
     check_group_size,
-    check_pixels,
     decoding_order,
 )
 from nerfstudio_mvc.codecs.lmvic.paper.depth_scale import depth_unit, is_depth_unit, on_grid
