@@ -16,9 +16,9 @@ from torch import nn
 
 from nerfstudio_mvc.codecs.lmvic.learned.single_view import SingleViewCodec
 from nerfstudio_mvc.codecs.lmvic.paper.model import PaperModel
+from nerfstudio_mvc.codecs.lmvic.spec import SMALL
 from nerfstudio_mvc.codecs.parahydra.paper.model import ParaHydraModel
 from nerfstudio_mvc.weights.checkpoint import read
-from nerfstudio_mvc.weights.presets import SMALL
 from nerfstudio_mvc.weights.store import find_weights
 
 register_model("lmvic-small")(SingleViewCodec)
@@ -33,7 +33,7 @@ def load_model(weights: Path | None = None) -> nn.Module:
         WeightsError: there is no such file, or it is damaged.
     """
     checkpoint = read(find_weights("lmvic", weights=weights))
-    if checkpoint.preset is not SMALL:
+    if checkpoint.spec is not SMALL:
         checkpoint.model.use_tables(checkpoint.tables)
         return checkpoint.model
     return SingleViewCodec(checkpoint.model, checkpoint.tables).eval()

@@ -16,11 +16,15 @@ class RawCodec:
 
     name = "raw"
     fingerprint = "00ff00ff"
+    wants_depth = True
 
     def __init__(self, *, stop_after: int | None = None) -> None:
         self.encoded_groups: list[int] = []
         self.depths: dict[int, tuple[int, ...]] = {}
         self._stop_after = stop_after
+
+    def group_memory(self, view_pixels):
+        return None
 
     def encode_group(self, group_idx, views, *, quality, on_view=None, on_step=None):
         if self._stop_after is not None and len(self.encoded_groups) >= self._stop_after:

@@ -22,6 +22,7 @@ from nerfstudio_mvc.capture.view_order import Order, order_views
 from nerfstudio_mvc.capture.views import SourceView
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
+from nerfstudio_mvc.codecs.lmvic.spec import RESTORATION
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.errors import CaptureError, ShapeError, WeightsError
 from nerfstudio_mvc.pipeline.options import DEFAULT_GROUP_SIZE, DEFAULT_ORDER
@@ -187,7 +188,7 @@ def _measure(task: _Task) -> AblationPoint:
         weights.tables,
         fingerprint=weights.fingerprint,
         switches=switches,
-        restoration=weights.restoration,
+        restoration=weights.beside.get(RESTORATION),
         effort=settings.effort,
     )
     sources = _sources(path, settings.views)

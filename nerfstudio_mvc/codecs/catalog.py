@@ -1,42 +1,55 @@
-"""Which codecs there are, by the name the archive stores: name -> dotted path of the class. Strings only, no torch.
+"""Which codecs there are, by the name the archive stores, and where they are. Strings only, no torch.
 
-Making a codec of a class and a file of weights is the business of `weights.store`.
+Making a codec of its spec and a file of weights is the business of `weights.store`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nerfstudio_mvc.errors import MvcError
 
-CODEC_CLASSES = {
-    "av1": "nerfstudio_mvc.codecs.av1.codec:Av1Codec",
-    "lmvic": "nerfstudio_mvc.codecs.lmvic.codec:LmvicCodec",
-    "parahydra": "nerfstudio_mvc.codecs.parahydra.paper.codec:ParaHydraPaperCodec",
+if TYPE_CHECKING:
+    from nerfstudio_mvc.codecs.spec import CodecSpec
+
+SPECS = {
+    ("lmvic", "small"): "nerfstudio_mvc.codecs.lmvic.spec:SMALL",
+    ("lmvic", "paper"): "nerfstudio_mvc.codecs.lmvic.paper.spec:PAPER",
+    ("parahydra", "parahydra-paper"): "nerfstudio_mvc.codecs.parahydra.paper.spec:PAPER",
 }
-CODECS_WITHOUT_WEIGHTS = ("av1",)
-PRESET_CLASSES = {
-    ("lmvic", "paper"): "nerfstudio_mvc.codecs.lmvic.paper.codec:PaperCodec",
-    ("parahydra", "parahydra-paper"): "nerfstudio_mvc.codecs.parahydra.paper.codec:ParaHydraPaperCodec",
-}
-"""(codec, preset of its weights) -> class, where it is not the codec's own."""
+"""(codec, preset of its weights) -> dotted path ``package.module:name`` of its `CodecSpec`."""
+CODECS_WITHOUT_WEIGHTS = {"av1": "nerfstudio_mvc.codecs.av1.codec:Av1Codec"}
+"""codec -> dotted path of its class."""
 
 
-def codec_class_path(name: str) -> str:
-    """Dotted path ``package.module:Class`` of the codec called `name`.
+def check_codec(name: str) -> None:
+    """Raise an MvcError that names the codecs there are where `name` is none of them."""
+    known = sorted({*CODECS_WITHOUT_WEIGHTS, *(codec for codec, _ in SPECS)})
+    if name not in known:
+        raise MvcError(f'there is no codec "{name}"; available: {", ".join(known)}')
+
+
+def load_spec(codec: str, preset: str) -> CodecSpec:
+    """The spec of a codec for weights of `preset`; imports its modules, and with them torch.
 
     Raises:
-        MvcError: no such codec.
+        KeyError: there is none.
     """
-    if name in CODEC_CLASSES:
-        return CODEC_CLASSES[name]
-    known = ", ".join(sorted(CODEC_CLASSES))
-    raise MvcError(f'there is no codec "{name}"; available: {known}')
+    return _load(SPECS[codec, preset])
 
 
-def load_codec_class(name: str, *, preset: str | None = None) -> type[Any]:
-    """The class of the codec called `name` for weights of `preset`; imports its module, and with it torch."""
-    path = PRESET_CLASSES.get((name, preset)) or codec_class_path(name)
-    module_name, class_name = path.split(":")
-    return getattr(import_module(module_name), class_name)
+def spec_of_model(model: Any) -> CodecSpec:
+    """The spec of a model at hand, told by its configuration."""
+    specs = (_load(path) for path in SPECS.values())
+    return next(spec for spec in specs if type(model.config) is spec.network.config)
+
+
+def load_codec_class(name: str) -> type[Any]:
+    """The class of a codec without weights."""
+    return _load(CODECS_WITHOUT_WEIGHTS[name])
+
+
+def _load(path: str) -> Any:
+    module_name, name = path.split(":")
+    return getattr(import_module(module_name), name)

@@ -33,10 +33,23 @@ StepDone = Callable[[str, int, int], None]
 
 
 class MultiViewCodec(Protocol):
-    """Encode a group, decode a group."""
+    """Encode a group, decode a group.
+
+    Attributes:
+        name: as archives say it.
+        fingerprint: of the weights; of a codec without, the name of the profile its strings follow.
+        wants_depth: whether `SourceView.depth` means anything to it.
+    """
 
     name: str
     fingerprint: str
+    wants_depth: bool
+
+    def group_memory(self, view_pixels: Sequence[int]) -> int | None:
+        """About the bytes it takes for a group of views of so many pixels each; None where several threads must not
+        call it at once.
+        """
+        ...
 
     def encode_group(
         self,
@@ -80,17 +93,3 @@ def check_pixels(source: SourceView) -> None:
 def step_counter(on_step: StepDone | None, step: str, *, before: int, total: int) -> Callable[[int], None] | None:
     """What takes counts of a part of a step: those on top of the `before` already done, of `total`."""
     return None if on_step is None else lambda done: on_step(step, before + done, total)
-
-
-def group_memory(codec: MultiViewCodec, view_pixels: Sequence[int]) -> int | None:
-    """About the bytes that a codec takes for a group of views of so many pixels each.
-
-    None where several threads must not call it at once: a codec whose `group_memory` does not say.
-    """
-    own = getattr(codec, "group_memory", None)
-    return None if own is None else own(view_pixels)
-
-
-def wants_depth(codec: MultiViewCodec) -> bool:
-    """Whether `SourceView.depth` means anything to a codec; one that does not say so in `wants_depth` wants it."""
-    return getattr(codec, "wants_depth", True)

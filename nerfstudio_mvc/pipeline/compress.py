@@ -22,7 +22,7 @@ from nerfstudio_mvc.capture.grouping import split_into_groups
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import order_views
 from nerfstudio_mvc.capture.views import Capture, View
-from nerfstudio_mvc.codecs.interface import MultiViewCodec, wants_depth
+from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import OutputError
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -98,7 +98,7 @@ def compress_capture(
         todo = [group_idx for group_idx in range(len(groups)) if not writer.has_group(group_idx)]
         prior = estimate_depth(
             capture,
-            method=options.depth if todo and wants_depth(codec) else "none",
+            method=options.depth if todo and codec.wants_depth else "none",
             gaussians=options.gaussians,
             effort=options.depth_effort,
             device=device,
@@ -186,7 +186,7 @@ def _report(
 
 
 def _depth_note(prior: DepthPrior, codec: MultiViewCodec) -> str:
-    return prior.note if wants_depth(codec) else f"none: codec {codec.name} uses no depth"
+    return prior.note if codec.wants_depth else f"none: codec {codec.name} uses no depth"
 
 
 def _with_stored_cameras(capture: Capture, stored: Sequence[View]) -> Capture:

@@ -16,7 +16,7 @@ from typing import TypeVar
 import torch
 
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import MultiViewCodec, group_memory
+from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.cores import available_cores, cores_granted
 from nerfstudio_mvc.pipeline.free_memory import free_memory
 from nerfstudio_mvc.video.ffmpeg_pipe import Programs, programs_noted
@@ -34,7 +34,7 @@ class _NotWantedError(Exception):
 def jobs_at_once(codec: MultiViewCodec, groups: Sequence[Sequence[View]], *, asked: int | None) -> int:
     """How many groups to work on at once: as many as were asked for, or as cores and memory allow; one where the codec
     can do no more."""
-    needed = [group_memory(codec, [view.width * view.height for view in group]) for group in groups]
+    needed = [codec.group_memory([view.width * view.height for view in group]) for group in groups]
     if not groups or None in needed:
         return 1
     return min(len(groups), asked or max(1, min(available_cores(), free_memory() // max(needed))))

@@ -192,7 +192,7 @@ def train_restoration(
     weights = output_dir / WEIGHTS_NAME
     if team.leads:
         trainer.save_weights(output_dir / FLOAT_WEIGHTS_NAME)
-        weights.write_bytes(pack(shipped.model, shipped.tables, trainer.average.cpu()))
+        weights.write_bytes(pack(shipped.model, shipped.tables, restoration=trainer.average.cpu()))
     return TrainReport(trainer.step, checkpoint, weights, weights.stat().st_size, last)
 
 

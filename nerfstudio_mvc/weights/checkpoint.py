@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +19,42 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from nerfstudio_mvc.codecs.catalog import load_spec, spec_of_model
+from nerfstudio_mvc.codecs.spec import CodecSpec
 from nerfstudio_mvc.entropy.integer_layers import ACTIVATION_STEPS, WEIGHT_STEPS, check_exact
 from nerfstudio_mvc.entropy.scale_network import ROW_STEPS, ScaleNetwork
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import WeightsError
-from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet
-from nerfstudio_mvc.weights.presets import PRESETS, SMALL, Preset, preset_of
 
 FORMAT = "nerfstudio_mvc weights 1"
 FINGERPRINT_DIGITS = 12
 _BIAS_STEPS = ACTIVATION_STEPS * WEIGHT_STEPS
-_MODEL, _TABLES, _RESTORATION = "model.", "tables.", "restoration."
+_MODEL, _TABLES = "model.", "tables."
 _METADATA_KEY = "nerfstudio_mvc"
+_FIRST_PRESET = "small"
+"""Files of this one do not name it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A model ready to code with, tables as its codec takes them, and the first 12 hex digits of its file's SHA-256.
 
-    `restoration` is the network that restores what AV1 codes, where the file holds one.
+    `beside` are the networks that the file holds besides, by the names its codec gives them.
     """
 
-    preset: Preset
+    spec: CodecSpec
     model: nn.Module
     tables: Any
     fingerprint: str
-    restoration: RestorationNet | None = None
+    beside: Mapping[str, nn.Module] = field(default_factory=dict)
 
 
 def fingerprint_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def pack(model: nn.Module, tables: Any, restoration: RestorationNet | None = None) -> bytes:
-    """A model of any preset, its tables and what restores AV1's pictures, as the bytes of a weights file.
+def pack(model: nn.Module, tables: Any, **beside: nn.Module) -> bytes:
+    """A model of any codec, its tables and networks `beside` it, as the bytes of a weights file.
 
     Raises:
         WeightsError: an integer layer could leave the range in which float32 is exact.
@@ -61,17 +64,17 @@ def pack(model: nn.Module, tables: Any, restoration: RestorationNet | None = Non
     except ValueError as error:
         raise WeightsError(f"{error}; train on with smaller weights before exporting") from error
     tensors = {_MODEL + name: _stored(name, value) for name, value in model.state_dict().items()}
-    preset = preset_of(model)
-    for name, table_set in preset.table_sets(tables).items():
+    spec = spec_of_model(model)
+    for name, table_set in spec.table_sets(tables).items():
         tensors[f"{_TABLES}{name}.limits"] = torch.from_numpy(table_set.limits.astype(np.int32))
         tensors[f"{_TABLES}{name}.counts"] = torch.from_numpy(table_set.counts.astype(np.int32))
-    description = {"format": FORMAT, "codec": preset.codec, "config": asdict(model.config)}
-    if preset is not SMALL:
-        description["preset"] = preset.name
-    if restoration is not None:
-        state = restoration.state_dict().items()
-        tensors |= {_RESTORATION + name: value.detach().cpu().contiguous().half() for name, value in state}
-        description["restoration"] = asdict(restoration.config)
+    description = {"format": FORMAT, "codec": spec.codec, "config": asdict(model.config)}
+    if spec.preset != _FIRST_PRESET:
+        description["preset"] = spec.preset
+    for kind, network in beside.items():
+        state = network.state_dict().items()
+        tensors |= {f"{kind}.{name}": value.detach().cpu().contiguous().half() for name, value in state}
+        description[kind] = asdict(network.config)
     # One key only: safetensors writes several in random order, and equal models must have equal fingerprints.
     return save_safetensors(tensors, {_METADATA_KEY: json.dumps(description)})
 
@@ -84,25 +87,26 @@ def unpack(content: bytes, *, source: str) -> Checkpoint:
     """
     try:
         description = _description(content)
-        # Files of the first preset do not name it.
-        preset = PRESETS[description.get("preset", SMALL.name)]
+        spec = load_spec(description["codec"], description.get("preset", _FIRST_PRESET))
         tensors = load_safetensors(content)
-        model = preset.make_model(_config(preset.config, description["config"]))
+        model = spec.network.make(_config(spec.network.config, description["config"]))
         state = _below(_MODEL, tensors)
         model.load_state_dict({name: _loaded(name, value) for name, value in state.items()})
-        tables = preset.make_tables(_table_sets(tensors))
-        restoration = None
-        if "restoration" in description:
-            restoration = RestorationNet(_config(RestorationConfig, description["restoration"]))
-            restoration.load_state_dict({name: value.float() for name, value in _below(_RESTORATION, tensors).items()})
-            restoration.eval().requires_grad_(False)
+        tables = spec.make_tables(_table_sets(tensors))
+        beside = {}
+        for name, kind in spec.beside.items():
+            if name in description:
+                network = kind.make(_config(kind.config, description[name]))
+                state = {key: value.float() for key, value in _below(f"{name}.", tensors).items()}
+                network.load_state_dict(state)
+                beside[name] = network.eval().requires_grad_(False)
     except WeightsError:
         raise
     except Exception as error:
         raise WeightsError(
             f"{source} is no weights file of this version ({error}); install the package again"
         ) from error
-    return Checkpoint(preset, model.eval().requires_grad_(False), tables, fingerprint_of(content), restoration)
+    return Checkpoint(spec, model.eval().requires_grad_(False), tables, fingerprint_of(content), beside)
 
 
 def read(path: Path) -> Checkpoint:

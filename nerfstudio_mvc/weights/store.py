@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS, codec_class_path, load_codec_class
+from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS, check_codec, load_codec_class
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
-from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.codecs.spec import CodecSettings
+from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.errors import WeightsError
-from nerfstudio_mvc.video.av1_speed import Effort
 from nerfstudio_mvc.weights.checkpoint import fingerprint_of, read
 
 FOLDER = Path(__file__).parent
@@ -61,26 +61,20 @@ def open_codec(
     """A codec with its weights loaded, on `device` ("cpu", "cuda").
 
     Args:
-        effort: how long encoding may take where AV1 does it.
-        pictures: what encodes the pictures of LMVIC, small; it decodes either.
+        effort: how long encoding may take.
+        pictures: see `CodecSettings`.
 
     Raises:
         WeightsError: no such codec, no such weights (see `find_weights`), or a damaged file.
     """
+    check_codec(name)
     if name in CODECS_WITHOUT_WEIGHTS:
         return _open_codec_without_weights(name, weights=weights, fingerprint=fingerprint, effort=effort)
-    codec_class_path(name)
     checkpoint = read(find_weights(name, weights=weights, fingerprint=fingerprint))
-    if checkpoint.preset.codec != name:
-        raise WeightsError(
-            f"{weights} holds weights of {checkpoint.preset.codec}: pass --codec {checkpoint.preset.codec}"
-        )
-    make = load_codec_class(name, preset=checkpoint.preset.name)
-    options = {}
-    if checkpoint.preset.name == "small":
-        switches = LmvicSwitches(av1_pictures=pictures == "av1", network_pictures=pictures == "learned")
-        options = {"switches": switches, "restoration": checkpoint.restoration, "effort": effort}
-    return make(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, device=device, **options)
+    spec = checkpoint.spec
+    if spec.codec != name:
+        raise WeightsError(f"{weights} holds weights of {spec.codec}: pass --codec {spec.codec}")
+    return spec.from_checkpoint(checkpoint, CodecSettings(device=device, effort=effort, pictures=pictures))
 
 
 def _open_codec_without_weights(

@@ -137,7 +137,7 @@ def test_symbols_do_not_hang_on_floats_of_the_decoder(codec, sources, encoded):
 def test_weights_files_bring_back_the_model_the_switches_and_the_codec(tmp_path):
     content = tiny_weights(mask=False)
     checkpoint = unpack(content, source="x")
-    assert checkpoint.preset.name == "paper"
+    assert checkpoint.spec.preset == "paper"
     assert not checkpoint.model.config.mask
     assert fingerprint_of(pack(checkpoint.model, checkpoint.tables)) == checkpoint.fingerprint
     (tmp_path / "paper.safetensors").write_bytes(content)

@@ -148,7 +148,7 @@ def test_symbols_do_not_hang_on_floats_of_the_decoder(codec, sources, encoded):
 def test_weights_files_bring_back_the_model_the_switches_and_the_codec(tmp_path):
     content = tiny_weights(attention="vertical")
     checkpoint = unpack(content, source="x")
-    assert checkpoint.preset.name == "parahydra-paper"
+    assert checkpoint.spec.preset == "parahydra-paper"
     assert checkpoint.model.config.attention == "vertical"
     assert fingerprint_of(pack(checkpoint.model, checkpoint.tables)) == checkpoint.fingerprint
     path = tmp_path / "p.safetensors"

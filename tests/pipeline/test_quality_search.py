@@ -22,7 +22,10 @@ from nerfstudio_mvc.pipeline.quality_search import QualitySearch, QualityTarget,
 class CurveCodec:
     """Made-up bytes and errors: a curve over quality, another multiple of it for each view, double for firsts."""
 
-    name, fingerprint = "curve", "c0ffee"
+    name, fingerprint, wants_depth = "curve", "c0ffee", False
+
+    def group_memory(self, view_pixels):
+        return None
 
     def __init__(self, *, step: float = 1 / 16, stop_after: int | None = None) -> None:
         self.coded_views = 0

@@ -24,13 +24,13 @@ def test_packing_what_was_unpacked_changes_nothing(content):
 
 def test_what_restores_pictures_comes_back(content):
     checkpoint = unpack(content, source="x")
-    assert checkpoint.restoration is None
+    assert not checkpoint.beside
     made = RestorationNet(RestorationConfig(widths=(8, 16), blocks=(2, 1)))
-    with_it = unpack(pack(checkpoint.model, checkpoint.tables, made), source="x")
-    assert with_it.restoration.config == made.config
+    with_it = unpack(pack(checkpoint.model, checkpoint.tables, restoration=made), source="x")
+    assert with_it.beside["restoration"].config == made.config
     for name, value in made.state_dict().items():
-        assert torch.equal(with_it.restoration.state_dict()[name], value.half().float())
-    again = pack(with_it.model, with_it.tables, with_it.restoration)
+        assert torch.equal(with_it.beside["restoration"].state_dict()[name], value.half().float())
+    again = pack(with_it.model, with_it.tables, **with_it.beside)
     assert fingerprint_of(again) == with_it.fingerprint != checkpoint.fingerprint
 
 

@@ -108,7 +108,7 @@ class Av1Codec:
         return self._decode(coded, views, wanted=wanted, on_view=on_view)
 
     def group_memory(self, view_pixels: Sequence[int]) -> int:
-        """See `interface.group_memory`."""
+        """See `MultiViewCodec`."""
         return BYTES_PER_SEQUENCE_PIXEL * sum(view_pixels)
 
     def check_encoder(self) -> None:

@@ -80,6 +80,7 @@ class LmvicCodec:
     """The small LMVIC model behind the codec interface."""
 
     name = "lmvic"
+    wants_depth = True
 
     def __init__(
         self,
@@ -182,7 +183,7 @@ class LmvicCodec:
         return pixels
 
     def group_memory(self, view_pixels: Sequence[int]) -> int:
-        """See `interface.group_memory`."""
+        """See `MultiViewCodec`."""
         one_by_one = BYTES_PER_PIXEL * sum(view_pixels) + BYTES_PER_PIXEL_OF_ONE * max(view_pixels)
         return max(one_by_one, BYTES_PER_SEQUENCE_PIXEL * sum(view_pixels) if may_be_sequence(view_pixels) else 0)
 

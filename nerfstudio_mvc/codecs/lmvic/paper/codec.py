@@ -48,6 +48,9 @@ class PaperCodec:
         self.model.use_tables(tables)
         self.wants_depth = not model.config.separate
 
+    def group_memory(self, view_pixels: Sequence[int]) -> None:
+        """See `MultiViewCodec`: one group at a time, its networks take all cores."""
+
     @torch.no_grad()
     @without_denormals
     @in_full_precision

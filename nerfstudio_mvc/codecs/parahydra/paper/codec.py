@@ -38,6 +38,9 @@ class ParaHydraPaperCodec:
         self.model = model.to(self.device).eval()
         self.model.use_tables(tables)
 
+    def group_memory(self, view_pixels: Sequence[int]) -> None:
+        """See `MultiViewCodec`: one group at a time, its networks take all cores."""
+
     @torch.no_grad()
     @without_denormals
     @in_full_precision
