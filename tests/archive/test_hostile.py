@@ -7,6 +7,7 @@ import struct
 import warnings
 import zipfile
 
+import numpy as np
 import pytest
 from small_archive import make_views, write_archive
 
@@ -74,6 +75,27 @@ def test_flip_any_byte(archive, tmp_path):
         assert "\n" not in problems_of(flipped)
         with contextlib.suppress(ArchiveError):
             summarize(flipped)
+
+
+@pytest.mark.parametrize("entry", [layout.MANIFEST_ENTRY, layout.CAMERAS_ENTRY, layout.group_entry(0)])
+def test_verify_tells_of_every_flipped_byte(archive, tmp_path, entry):
+    data = archive.read_bytes()
+    with zipfile.ZipFile(archive) as source:
+        info, content = source.getinfo(entry), source.read(entry)
+    name_bytes, extra_bytes = struct.unpack("<HH", data[info.header_offset + 26 : info.header_offset + 30])
+    start = info.header_offset + 30 + name_bytes + extra_bytes
+    flipped, rng = tmp_path / "flipped.mvc", np.random.default_rng(0)
+    assert problems_of(archive) == ""
+    for position in range(start, start + info.compress_size):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        flipped.write_bytes(damaged)
+        if not problems_of(flipped):
+            # Bits that fill up the last byte of a deflated entry mean nothing.
+            assert info.compress_type == zipfile.ZIP_DEFLATED, f"byte {position - start}"
+            assert position == start + info.compress_size - 1
+            with zipfile.ZipFile(flipped) as source:
+                assert source.read(entry) == content
 
 
 def test_flipped_string_is_found_and_named(archive, tmp_path):
