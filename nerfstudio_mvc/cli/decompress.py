@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from nerfstudio_mvc.cli.console import format_seconds, print_json, print_table
-from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalInt, OptionalPath
-from nerfstudio_mvc.cli.main import EXIT_FAILED, run_command
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalInt, OptionalPath, OptionalText
+from nerfstudio_mvc.cli.main import EXIT_FAILED, UsageError, run_command
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,9 @@ class Decompress:
     """The folder to make. It appears when it is complete."""
     views: tuple[str, ...] = ()
     """Restore only these photographs and no other file; whole names (images/a.jpg) or their last part."""
+    explain: OptionalText = None
+    """Restore nothing; write pictures that say which other views helped this photograph where, and by how much. Of
+    archives of codec parahydra."""
     image_format: Literal["keep", "png", "jpg"] = "keep"
     """keep the names, JPEG again at quality 95; or png, which loses nothing; or jpg."""
     device: DeviceChoice = "auto"
@@ -38,6 +41,8 @@ class Decompress:
 
     def run(self) -> int:
         """Do it."""
+        if self.explain is not None:
+            return self._explain(self.explain)
         # torch and the rest arrive only now: --help has answered already.
         from nerfstudio_mvc.cli.progress_view import ProgressView
         from nerfstudio_mvc.pipeline.decompress import decompress_archive
@@ -67,6 +72,18 @@ class Decompress:
             ]
             print_table(rows + [("lost", name) for name in report.lost_views])
         return EXIT_FAILED if report.lost_views else 0
+
+    def _explain(self, name: str) -> int:
+        from nerfstudio_mvc.pipeline.explain import explain_view
+
+        if self.views:
+            raise UsageError("--explain restores nothing: leave out --views")
+        pictures = explain_view(self.archive, name, self.output_dir, weights=self.weights, force=self.force)
+        if self.json:
+            print_json({"output_dir": str(self.output_dir), "pictures": pictures})
+        else:
+            print_table([("explained", str(self.output_dir)), *(("picture", picture) for picture in pictures)])
+        return 0
 
 
 def main() -> None:

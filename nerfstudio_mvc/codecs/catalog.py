@@ -19,8 +19,11 @@ SPECS = {
     ("parahydra", "parahydra-paper"): "nerfstudio_mvc.codecs.parahydra.paper.spec:PAPER",
 }
 """(codec, preset of its weights) -> dotted path ``package.module:name`` of its `CodecSpec`."""
-CODECS_WITHOUT_WEIGHTS = {"av1": "nerfstudio_mvc.codecs.av1.codec:Av1Codec"}
-"""codec -> dotted path of its class."""
+CODECS_WITHOUT_WEIGHTS = {
+    "av1": "nerfstudio_mvc.codecs.av1.codec:Av1Codec",
+    "parahydra": "nerfstudio_mvc.codecs.parahydra.codec:ParaHydraCodec",
+}
+"""codec -> dotted path of its class; one that has a spec as well takes weights where they are given."""
 
 
 def check_codec(name: str) -> None:
@@ -28,6 +31,11 @@ def check_codec(name: str) -> None:
     known = sorted({*CODECS_WITHOUT_WEIGHTS, *(codec for codec, _ in SPECS)})
     if name not in known:
         raise MvcError(f'there is no codec "{name}"; available: {", ".join(known)}')
+
+
+def takes_weights(name: str) -> bool:
+    """Whether there is a spec of the codec."""
+    return any(codec == name for codec, _ in SPECS)
 
 
 def load_spec(codec: str, preset: str) -> CodecSpec:

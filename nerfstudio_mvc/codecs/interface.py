@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -73,6 +73,19 @@ class MultiViewCodec(Protocol):
         on_view: ViewDone | None = None,
     ) -> dict[int, np.ndarray]:
         """view_idx -> uint8 [H, W, 3] of the views in `wanted` (all when None); `views` in coding order.
+
+        Raises:
+            ArchiveError: a string does not decode to what its view needs.
+        """
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A codec that decodes views with the help of others and can show how."""
+
+    def explain(self, coded: CodedGroup, views: Sequence[View], view_idx: int) -> dict[str, np.ndarray]:
+        """What other views of a group did for one, as pictures uint8 [H, W, 3] by name; `views` in coding order.
 
         Raises:
             ArchiveError: a string does not decode to what its view needs.

@@ -15,7 +15,7 @@ import numpy as np
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import MultiViewCodec, ViewDone
+from nerfstudio_mvc.codecs.interface import Explains, MultiViewCodec, ViewDone
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -113,6 +113,23 @@ class OpenArchive:
         view_idx = self.find_view(name)
         (decoded,) = self.decode_groups({view_idx})
         return decoded.pixels[view_idx]
+
+    def explain_view(self, name: str) -> dict[str, np.ndarray]:
+        """What other views did for a view, as pictures uint8 [H, W, 3] by name; of codecs that decode views together.
+
+        Raises:
+            ArchiveError: no such view, its group is damaged, or its codec decodes no view with the help of others.
+        """
+        view_idx = self.find_view(name)
+        if not isinstance(self.codec, Explains):
+            raise ArchiveError(
+                f"{self.archive}: codec {self.codec.name} does not decode views together, so there is nothing to "
+                "explain; parahydra does"
+            )
+        manifest = self.reader.manifest
+        (group_idx,) = (idx for idx, group in enumerate(manifest.groups) if view_idx in group)
+        coded = self.reader.read_group(group_idx)
+        return self.codec.explain(coded, [self.views[idx] for idx in coded.coding_order], view_idx)
 
     def decode_groups(
         self,

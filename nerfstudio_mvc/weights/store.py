@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS, check_codec, load_codec_class
+from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS, check_codec, load_codec_class, takes_weights
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.codecs.spec import CodecSettings
 from nerfstudio_mvc.effort import Effort
@@ -68,7 +68,7 @@ def open_codec(
         WeightsError: no such codec, no such weights (see `find_weights`), or a damaged file.
     """
     check_codec(name)
-    if name in CODECS_WITHOUT_WEIGHTS:
+    if name in CODECS_WITHOUT_WEIGHTS and (weights is None or not takes_weights(name)):
         return _open_codec_without_weights(name, weights=weights, fingerprint=fingerprint, effort=effort)
     checkpoint = read(find_weights(name, weights=weights, fingerprint=fingerprint))
     spec = checkpoint.spec
@@ -86,6 +86,6 @@ def _open_codec_without_weights(
     if fingerprint not in (None, *codec.readable):
         raise WeightsError(
             f"the archive was written with {name} profile {fingerprint}, this version knows {codec.fingerprint}: "
-            "update nerfstudio_mvc"
+            f"{'pass its weights with --weights, or ' if takes_weights(name) else ''}update nerfstudio_mvc"
         )
     return codec

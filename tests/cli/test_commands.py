@@ -111,12 +111,6 @@ def test_bad_capture_is_one_line_with_a_remedy(tmp_path: Path, capsys) -> None:
     assert not (tmp_path / "a.mvc").exists()
 
 
-def test_a_codec_whose_weights_do_not_ship_asks_for_them(tmp_path: Path, capsys) -> None:
-    capture = write_nerfstudio_capture(tmp_path / "capture")
-    assert run(Compress, "--data", capture, "--output", tmp_path / "a.mvc", "--codec", "parahydra") == 1
-    assert "--weights" in capsys.readouterr().err
-
-
 def test_interruption_is_exit_code_130(capsys) -> None:
     class Interrupted(Info):
         def run(self) -> int:

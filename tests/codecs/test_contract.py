@@ -15,6 +15,7 @@ from tiny_lmvic import plane_views
 from nerfstudio_mvc.capture.views import SourceView
 from nerfstudio_mvc.codecs.av1.codec import Av1Codec
 from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec
+from nerfstudio_mvc.codecs.parahydra.codec import ParaHydraCodec
 from nerfstudio_mvc.coded import CodedGroup, CodedView
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 from nerfstudio_mvc.weights.store import open_codec
@@ -24,7 +25,8 @@ CODECS: dict[str, Callable[[], MultiViewCodec]] = {
     "lmvic": lambda: open_codec("lmvic", effort="fast"),
     "lmvic learned": tiny_lmvic.tiny_codec,
     "lmvic paper": tiny_paper.tiny_codec,
-    "parahydra": tiny_parahydra.tiny_codec,
+    "parahydra": lambda: ParaHydraCodec(effort="fast"),
+    "parahydra paper": tiny_parahydra.tiny_codec,
 }
 QUALITY = 5.0
 
