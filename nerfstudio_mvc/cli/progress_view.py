@@ -9,9 +9,18 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from nerfstudio_mvc.cli.console import format_bytes, format_count, format_fingerprint, format_saving, format_sizes
+from nerfstudio_mvc.cli.console import (
+    format_bytes,
+    format_count,
+    format_fingerprint,
+    format_saving,
+    format_seconds,
+    format_sizes,
+)
+from nerfstudio_mvc.cli.time_left import TimeLeft
 from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Noted, Planned, StepProgress, ViewDone, Warned
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -32,12 +41,13 @@ class ProgressView:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
+            _TimeLeftColumn(),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
         self._views_task: TaskID | None = None
+        self._time_left: TimeLeft | None = None
         self._step_tasks: dict[str, TaskID] = {}
         self._payload_bytes = 0
         self._source_bytes = 0
@@ -59,13 +69,20 @@ class ProgressView:
             case Planned():
                 self.print_line(plan_line(event))
                 self._start_again()
-                self._views_task = self._progress.add_task(self._verb, total=event.views, note="")
+                self._time_left = TimeLeft(event.views, event.groups)
+                self._views_task = self._progress.add_task(
+                    self._verb, total=event.views, note="", time_left=self._time_left
+                )
             case StepProgress():
                 self._show_step(event)
             case ViewDone():
+                if self._time_left is not None:
+                    self._time_left.view_done(event.group_idx)
                 self._advance(1, event.payload_bytes, event.source_bytes)
             case GroupReused():
                 self.print_line(f"group {event.group_idx}: {format_count(event.views, 'view')} coded already")
+                if self._time_left is not None:
+                    self._time_left.skipped(event.views)
                 self._advance(event.views, event.payload_bytes, event.source_bytes)
             case Warned():
                 self.print_line(f"warning: {event.message}")
@@ -82,6 +99,8 @@ class ProgressView:
         self._payload_bytes = self._source_bytes = self._views_done = 0
 
     def _show_step(self, event: StepProgress) -> None:
+        if self._time_left is not None and not event.of_views:
+            self._time_left.prepared()
         if event.step not in self._step_tasks:
             self._step_tasks[event.step] = self._progress.add_task(event.step, total=event.total, note="")
         self._line_now_and_then(f"{event.step}: {event.done} of {event.total}")
@@ -95,7 +114,8 @@ class ProgressView:
         self._views_done += views
         note = self._note()
         self._progress.update(self._views_task, advance=views, note=note)
-        self._line_now_and_then(f"{self._verb}: {format_count(self._views_done, 'view')}{note and ', '}{note}")
+        parts = [format_count(self._views_done, "view"), note, _left_in_words(self._time_left)]
+        self._line_now_and_then(f"{self._verb}: {', '.join(filter(None, parts))}")
 
     def _line_now_and_then(self, line: str) -> None:
         if not self._console.is_terminal and time.monotonic() - self._last_line_s >= SECONDS_BETWEEN_LINES:
@@ -107,6 +127,21 @@ class ProgressView:
             return ""
         saving = format_saving(self._payload_bytes, self._source_bytes)
         return f"{format_bytes(self._payload_bytes)} of {format_bytes(self._source_bytes)}, {saving}"
+
+
+class _TimeLeftColumn(TimeRemainingColumn):
+    """What `TimeLeft` says of the views; rich's own reckoning of other tasks."""
+
+    def render(self, task: Task) -> Text:
+        time_left = task.fields.get("time_left")
+        return (
+            super().render(task) if time_left is None else Text(_left_in_words(time_left), style="progress.remaining")
+        )
+
+
+def _left_in_words(time_left: TimeLeft | None) -> str:
+    seconds = None if time_left is None else time_left.seconds()
+    return "" if not seconds else f"{format_seconds(seconds)} left"
 
 
 def plan_line(plan: Planned) -> str:

@@ -154,11 +154,12 @@ class _Restore:
         )
         metadata = self._image_metadata()
         copies = manifest.downscaled if wanted is None else ()
+        group_of = {view_idx: group_idx for group_idx, group in enumerate(manifest.groups) for view_idx in group}
         decoded_groups = self.source.decode_groups(
             wanted,
             skip_damaged=self.skip_damaged,
             jobs=jobs,
-            on_view=lambda view_idx, _: self._report_view(view_idx, wanted),
+            on_view=lambda view_idx, _: self._report_view(view_idx, group_of[view_idx], wanted),
         )
         with closing(decoded_groups):
             for decoded in decoded_groups:
@@ -200,11 +201,10 @@ class _Restore:
         self._write_file(TRANSFORMS_NAME, json.dumps(transforms, indent=2).encode())
         self.remade += 1
 
-    def _report_view(self, view_idx: int, wanted: Collection[int] | None) -> None:
+    def _report_view(self, view_idx: int, group_idx: int, wanted: Collection[int] | None) -> None:
         if wanted is None or view_idx in wanted:
-            self.report(
-                ViewDone(view_idx=view_idx, name=self.source.views[view_idx].name, payload_bytes=0, source_bytes=0)
-            )
+            name = self.source.views[view_idx].name
+            self.report(ViewDone(view_idx, name, payload_bytes=0, source_bytes=0, group_idx=group_idx))
 
     def _image_metadata(self) -> dict[int, Any]:
         try:

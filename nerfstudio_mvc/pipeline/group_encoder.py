@@ -15,7 +15,7 @@ from nerfstudio_mvc.capture.views import Capture, SourceView, View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec
 from nerfstudio_mvc.pipeline.compression_run import Run, image_path
 from nerfstudio_mvc.pipeline.parallel_work import CheckIn, in_parallel, jobs_at_once
-from nerfstudio_mvc.pipeline.progress import GroupReused, Planned, ViewDone
+from nerfstudio_mvc.pipeline.progress import GroupReused, Planned, StepProgress, ViewDone
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.depth_map import DepthMap
 from nerfstudio_mvc.splatting.prior import DepthPrior
@@ -72,11 +72,12 @@ class GroupEncoder:
 
         def on_view(view_idx: int, payload_bytes: int) -> None:
             check_in()
-            self.run.report(_view_done(views[view_idx], payload_bytes))
+            self.run.report(_view_done(views[view_idx], payload_bytes, group.group_idx))
 
         def on_step(step: str, done: int, total: int) -> None:
             check_in()
-            self.run.step(step if group.alone else f"group {group.group_idx}: {step}", done, total)
+            name = step if group.alone else f"group {group.group_idx}: {step}"
+            self.run.report(StepProgress(name, done, total, of_views=True))
 
         encoded = self.codec.encode_group(
             group.group_idx, group.sources, quality=self.writer.quality, on_view=on_view, on_step=on_step
@@ -126,10 +127,11 @@ def _take_over_group(writer: ArchiveWriter, group_idx: int, views: Sequence[View
     )
 
 
-def _view_done(view: View, payload_bytes: int) -> ViewDone:
+def _view_done(view: View, payload_bytes: int, group_idx: int) -> ViewDone:
     return ViewDone(
         view_idx=view.view_idx,
         name=view.name,
         payload_bytes=payload_bytes,
         source_bytes=image_path(view).stat().st_size,
+        group_idx=group_idx,
     )

@@ -31,11 +31,12 @@ class Planned:
 
 @dataclass(frozen=True)
 class StepProgress:
-    """A step before or after coding: `done` of `total` units; finished when they are equal."""
+    """A step: `done` of `total` units; finished when they are equal. `of_views`: it is a part of coding the views."""
 
     step: str
     done: int
     total: int
+    of_views: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ class ViewDone:
         view_idx, name: which.
         payload_bytes: its bytes in the archive; 0 when decoding.
         source_bytes: of its photograph on disk; 0 when unknown.
+        group_idx: of its group.
     """
 
     view_idx: int
     name: str
     payload_bytes: int
     source_bytes: int
+    group_idx: int = 0
 
 
 @dataclass(frozen=True)
