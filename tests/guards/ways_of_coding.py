@@ -24,6 +24,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "lmvic": {"codec": "lmvic"},
     "lmvic_fast": {"codec": "lmvic", "effort": "fast"},
     "lmvic_learned": {"codec": "lmvic", "pictures": "learned"},
+    "parahydra": {"codec": "parahydra"},
 }
 """Name -> options; each has a golden archive, its decoded pixels and a line of figures."""
 
