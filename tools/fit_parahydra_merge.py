@@ -20,9 +20,9 @@ import numpy as np
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import coding_order
-from nerfstudio_mvc.codecs.parahydra import joint_decoding, merging
+from nerfstudio_mvc.codecs.parahydra import merging
 from nerfstudio_mvc.codecs.parahydra.error_map import UNIT_STEP, error_levels, own_error
-from nerfstudio_mvc.codecs.parahydra.joint_decoding import JointDecoder
+from nerfstudio_mvc.codecs.parahydra.joint_decoding import Help, JointDecoder
 from nerfstudio_mvc.codecs.parahydra.merging import CLASSES, ERROR_EDGES, MOST_SIDES, STEPS, level_of
 from nerfstudio_mvc.codecs.parahydra.stills import CRF_AT_QUALITY, QUALITIES, Still
 from nerfstudio_mvc.video.av1_picture import try_picture
@@ -30,7 +30,7 @@ from nerfstudio_mvc.video.av1_rate import rate_of_crf
 from nerfstudio_mvc.video.colour import PlaneFormat, planes_from_rgb, rgb_from_planes
 from nerfstudio_mvc.video.colour_axes import best_turn
 
-VIEWS = MOST_SIDES + 1
+VIEWS = 4
 MOST_PX = 1024
 RIDGE = 3e-3
 NEIGHBOURS = 0.15
@@ -50,7 +50,7 @@ class Equations:
         self.left = np.zeros((len(self.pictures), self.size, self.size))
         self.right = np.zeros((len(self.pictures), self.size))
 
-    def add(self, photograph: np.ndarray, still: Still, helped: joint_decoding.Help) -> None:
+    def add(self, photograph: np.ndarray, still: Still, helped: Help) -> None:
         """One picture; every picture counts the same."""
         unit = own_error(still.levels, photograph.shape[:2])
         level = level_of(unit)
@@ -120,7 +120,6 @@ def main() -> None:
     parser.add_argument("--captures", nargs="+", type=Path, required=True)
     parser.add_argument("--groups", type=int, default=2, help="of four views, per capture")
     arguments = parser.parse_args()
-    joint_decoding.SIDES = MOST_SIDES
     merging.fitted_weights = lambda: np.zeros((len(ERROR_EDGES) + 1, MOST_SIDES, MOST_SIDES, CLASSES), np.int32)
     target = Path(merging.__file__).with_name("merge_weights.json")
     equations = Equations()

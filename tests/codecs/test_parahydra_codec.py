@@ -11,6 +11,7 @@ from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.codecs.parahydra import joint_decoding
 from nerfstudio_mvc.codecs.parahydra.codec import ParaHydraCodec
 from nerfstudio_mvc.codecs.parahydra.joint_decoding import candidates_of
+from nerfstudio_mvc.codecs.parahydra.merging import MOST_SIDES
 from nerfstudio_mvc.codecs.parahydra.stills import decode_still
 from nerfstudio_mvc.coded import CodedGroup, CodedView
 from nerfstudio_mvc.errors import ArchiveError, WeightsError
@@ -140,14 +141,14 @@ def test_explains_which_side_helped_where(codec, sources, encoded):
     pictures = codec.explain(encoded.coded, cameras(sources), 3)
     assert np.array_equal(pictures["merged"], encoded.reconstructions[3])
     titles = [title for title in pictures if title.startswith("side")]
-    assert len(titles) == 3 * joint_decoding.SIDES
+    assert len(titles) == 3 * MOST_SIDES
     (consistency,) = (pictures[title] for title in titles if title.startswith("side 1") and "consistency" in title)
     assert (consistency[..., 1] == 170).mean() > 0.3  # green
 
 
 def test_sides_are_limited(monkeypatch, sources, encoded):
     stills = {p: decode_still(v.substreams, (96, 144)) for p, v in enumerate(encoded.coded.views)}
-    assert len(joint_decoding.JointDecoder(stills).shown(3).sides) == joint_decoding.SIDES
+    assert len(joint_decoding.JointDecoder(stills).shown(3).sides) == MOST_SIDES
     monkeypatch.setattr(joint_decoding, "LEAST_CLOSED", 1.1)
     assert joint_decoding.JointDecoder(stills).shown(3).sides == ()
 

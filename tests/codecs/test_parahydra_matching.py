@@ -162,10 +162,10 @@ def test_merging_equals_slow_loops_and_parts_equal_the_whole():
 def test_fitted_weights_take_what_agrees_and_leave_what_does_not():
     weights = fitted_weights()
     steps = len(EDGES) + 1
-    assert weights.shape == (4, 3, 3, CLASSES)
+    assert weights.shape == (4, 2, 2, CLASSES)
     assert weights.min() >= 0
     assert weights.max() <= 256
-    for count in range(3):
+    for count in range(2):
         # A picture is a mean of itself and its sides, and mostly itself.
         assert (weights[:, count].sum(1).max(1) <= 330).all()
         assert not weights[:, count, count + 1 :].any()

@@ -19,13 +19,11 @@ from nerfstudio_mvc.codecs.parahydra.matching import (
     pyramid,
     quarter_planes,
 )
-from nerfstudio_mvc.codecs.parahydra.merging import AlignedSide, Merged, merge, moved
+from nerfstudio_mvc.codecs.parahydra.merging import MOST_SIDES, AlignedSide, Merged, merge, moved
 from nerfstudio_mvc.codecs.parahydra.stills import Still
 
 CANDIDATES = 4
 """Views that are looked at as sides of one, the nearest in coding order."""
-SIDES = 2
-"""Sides at most that are merged; the third brings a tenth of the first."""
 SMALLEST_SIDE = 64
 """Pixels of a view that others can help."""
 LEAST_SEEN = 0.15
@@ -66,7 +64,7 @@ class JointDecoder:
         shares = {other: self._seen(view, other) for other in likely}
         likely = sorted((other for other in likely if shares[other] >= LEAST_SEEN), key=lambda other: -shares[other])
         found: list[tuple[float, int, np.ndarray]] = []
-        for other in likely[:SIDES]:
+        for other in likely[:MOST_SIDES]:
             trust = consistency(self._field(view, other), self._field(other, view))
             closed = float((trust == 0).mean())
             if closed >= LEAST_CLOSED:

@@ -20,7 +20,9 @@ from nerfstudio_mvc.codecs.parahydra.error_map import own_error
 from nerfstudio_mvc.codecs.parahydra.match_kernels import merge_rows, move_rows
 from nerfstudio_mvc.prediction.kernel_threads import in_parts
 
-MOST_SIDES = 3
+MOST_SIDES = 2
+"""Side views that are merged at most; a third adds a tenth of what the first does, and too few of the captures that the
+weights were fitted on have one."""
 REACH = 4
 """Pixels around a pixel that its disagreement is taken over: 9x9."""
 EDGES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
