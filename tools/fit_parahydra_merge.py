@@ -83,7 +83,7 @@ class Equations:
                 found = np.linalg.solve(left[:size, :size] + RIDGE * np.eye(size), right[:size])
                 # No difference is worth more than the side itself, nor a step away from it.
                 weights[level, count - 1, :count] = np.rint(np.clip(found, 0, 1) * STEPS).reshape(count, CLASSES)
-        return weights
+        return weights[1:]
 
 
 def _sums(kinds: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--captures", nargs="+", type=Path, required=True)
     parser.add_argument("--groups", type=int, default=2, help="of four views, per capture")
     arguments = parser.parse_args()
-    merging.fitted_weights = lambda: np.zeros((len(ERROR_EDGES) + 1, MOST_SIDES, MOST_SIDES, CLASSES), np.int32)
+    merging.fitted_weights = lambda: np.zeros((len(ERROR_EDGES), MOST_SIDES, MOST_SIDES, CLASSES), np.int32)
     target = Path(merging.__file__).with_name("merge_weights.json")
     equations = Equations()
     for root in arguments.captures:

@@ -84,6 +84,12 @@ def test_views_help_each_other(sources, encoded):
     assert np.mean(gains) > 0.1
 
 
+def test_views_that_are_coded_finely_stay_as_they_are(codec):
+    group = codec.encode_group(0, plane_views(2, height=96, width=144), quality=8)
+    for view, shown in zip(group.coded.views, group.reconstructions.values(), strict=True):
+        assert np.array_equal(shown, decode_still(view.substreams, (96, 144)).pixels)
+
+
 def test_repainting_a_view_changes_no_byte_of_another(codec, sources, encoded):
     repainted = [*sources[:2], replace(sources[2], pixels=255 - sources[2].pixels), *sources[3:4]]
     again = codec.encode_group(0, repainted, quality=QUALITY).coded

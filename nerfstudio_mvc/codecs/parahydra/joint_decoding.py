@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nerfstudio_mvc.codecs.parahydra.error_map import own_error
 from nerfstudio_mvc.codecs.parahydra.matching import (
     Pyramid,
     closed_share,
@@ -19,7 +20,7 @@ from nerfstudio_mvc.codecs.parahydra.matching import (
     pyramid,
     quarter_planes,
 )
-from nerfstudio_mvc.codecs.parahydra.merging import MOST_SIDES, AlignedSide, Merged, merge, moved
+from nerfstudio_mvc.codecs.parahydra.merging import MOST_SIDES, AlignedSide, Merged, level_of, merge, moved
 from nerfstudio_mvc.codecs.parahydra.stills import Still
 
 CANDIDATES = 4
@@ -60,7 +61,8 @@ class JointDecoder:
         """A view with what others add to it; the view as it is where none shows enough of it."""
         still = self.stills[view]
         sizes = {position: other.pixels.shape[:2] for position, other in self.stills.items()}
-        likely = candidates_of(view, sizes) if min(sizes[view]) >= SMALLEST_SIDE else []
+        can_gain = min(sizes[view]) >= SMALLEST_SIDE and level_of(own_error(still.levels, sizes[view])) > 0
+        likely = candidates_of(view, sizes) if can_gain else []
         shares = {other: self._seen(view, other) for other in likely}
         likely = sorted((other for other in likely if shares[other] >= LEAST_SEEN), key=lambda other: -shares[other])
         found: list[tuple[float, int, np.ndarray]] = []

@@ -30,7 +30,8 @@ EDGES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 CLASSES = 3 * (len(EDGES) + 1)
 _EDGES = np.rint(np.square(EDGES) * 256).astype(np.int32)
 ERROR_EDGES = (2.2, 3.6, 5.5)
-"""Between the levels of error of whole pictures, grey levels."""
+"""RMS in grey levels between the levels of error of whole pictures. What is nearer to its photograph than the first has
+nothing to gain: it is left as it is."""
 _ERROR_EDGES = np.rint(np.square(ERROR_EDGES) * 256).astype(np.int64)
 STEPS = 256
 """Steps of a weight."""
@@ -56,7 +57,7 @@ class Merged:
 
 @cache
 def fitted_weights() -> np.ndarray:
-    """Weights [level of error, number of sides - 1, rank of the side, class], in 256ths. int32"""
+    """Weights [level of error - 1, number of sides - 1, rank of the side, class], in 256ths. int32"""
     return np.array(json.loads((Path(__file__).parent / "merge_weights.json").read_text()), np.int32)
 
 
@@ -68,7 +69,7 @@ def moved(pixels: np.ndarray, field: np.ndarray) -> np.ndarray:
 
 
 def level_of(unit: np.ndarray) -> int:
-    """Which of the levels of error a picture has, by its `own_error`."""
+    """Which of the levels of error a picture has, by its `own_error`; 0: too fine for others to help."""
     return int(np.searchsorted(_ERROR_EDGES, int(unit.astype(np.int64).mean()), side="right"))
 
 
@@ -83,7 +84,7 @@ def merge(
         return Merged(main, np.zeros((0, *main.shape[:2]), np.uint8), np.zeros((0, CLASSES), np.int32))
     unit = own_error(levels, main.shape[:2])
     if weights is None:
-        weights = fitted_weights()[level_of(unit), len(sides) - 1, : len(sides)]
+        weights = fitted_weights()[level_of(unit) - 1, len(sides) - 1, : len(sides)]
     merged, classes = np.empty_like(main), np.empty((len(sides), *main.shape[:2]), np.uint8)
     in_parts(
         merge_rows,
