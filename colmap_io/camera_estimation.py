@@ -30,7 +30,7 @@ def estimate_cameras(
     num_threads: int = -1,
     on_progress: Progress | None = None,
 ) -> Model:
-    """Estimate one OPENCV camera per image size, and a pose for every photograph.
+    """Estimate one OPENCV camera per image size, and a pose for every photograph that can be placed.
 
     Args:
         folder: where the photographs lie.
@@ -40,18 +40,16 @@ def estimate_cameras(
         on_progress: see `Progress`.
 
     Returns:
-        The model, in an arbitrary world; images are called as in `names`.
+        The model with most photographs, in an arbitrary world; images are called as in `names`. Those that could not be
+        placed are not in it, which may be all.
 
     Raises:
-        MappingError: pycolmap is not installed or fails, or not all photographs could be placed in one model; the
-            message names those that were left over.
+        MappingError: pycolmap is not installed or fails.
     """
     if find_spec("pycolmap") is None:
         raise MappingError("estimating cameras needs pycolmap: pip install pycolmap")
     if len(names) < 2:
-        raise MappingError(
-            f"{folder}: cameras are estimated from two or more photographs, found {len(names)}; add some"
-        )
+        return Model(cameras=(), images=())
     with tempfile.TemporaryDirectory(prefix="camera-estimation-") as scratch:
         job = {
             "folder": str(folder.absolute()),
@@ -65,21 +63,7 @@ def estimate_cameras(
         except MappingError as error:
             raise MappingError(f"{folder}: {error}") from None
         best = Path(scratch) / "best"
-        model = read_model(best) if best.is_dir() else None
-    if model is None:
-        raise MappingError(
-            f"{folder}: no two photographs match well enough to place their cameras; "
-            "add photographs that overlap, or cameras (transforms.json or a COLMAP model)"
-        )
-    placed = {image.name for image in model.images}
-    missing = [name for name in names if name not in placed]
-    if missing:
-        shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
-        raise MappingError(
-            f"{folder}: {len(missing)} of {len(names)} photographs could not be placed: {shown}; "
-            "remove them, or add photographs that overlap with both these and the others"
-        )
-    return model
+        return read_model(best) if best.is_dir() else Model(cameras=(), images=())
 
 
 def _run(job: dict[str, object], messages: Path, report: Progress) -> None:

@@ -12,22 +12,42 @@ from colmap_io import binary_format, text_format
 from colmap_io.errors import ModelError
 from colmap_io.records import Model
 
-USUAL_PLACES = ("colmap/sparse/0", "sparse/0", "colmap/sparse", "sparse", "colmap", ".")
-"""Where a model lies below a capture folder; the first that holds one is taken."""
+USUAL_PLACES = ("colmap/sparse/*", "sparse/*", "colmap/sparse", "sparse", "colmap", ".")
+"""Where models lie below a capture folder; the first place that holds some is taken."""
 
 _FIELDS = {"cameras": "cameras", "images": "images", "points3D": "points", "rigs": "rigs", "frames": "frames"}
 """File name -> field of `Model`, which both format modules read and write with `read_<field>` and `write_<field>`."""
 
-_OPTIONAL = ("rigs", "frames")
+_OPTIONAL = ("points3D", "rigs", "frames")
 
 
-def find_model(root: Path) -> Path | None:
-    """The folder at or below `root` that holds a sparse model, or None."""
+def find_models(root: Path) -> list[Path]:
+    """The folders at or below `root` that hold a sparse model each, the one with most images first."""
     for place in USUAL_PLACES:
-        folder = root / place
-        if any((folder / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
-            return folder
-    return None
+        folders = sorted(root.glob(place), key=_number) if "*" in place else [root / place]
+        models = [
+            folder for folder in folders if any((folder / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt"))
+        ]
+        if models:
+            return sorted(models, key=lambda folder: -image_count(folder))
+    return []
+
+
+def image_count(folder: Path) -> int:
+    """How many images the model in `folder` says it has; 0 where it does not."""
+    try:
+        if (folder / "images.bin").is_file():
+            with (folder / "images.bin").open("rb") as file:
+                return int.from_bytes(file.read(8), "little")
+        with (folder / "images.txt").open("rb") as file:
+            # Two lines an image, of which the second may be empty.
+            return sum(not line.startswith(b"#") for line in file) // 2
+    except OSError:
+        return 0
+
+
+def _number(folder: Path) -> tuple[int, str]:
+    return (int(folder.name) if folder.name.isdigit() else 1 << 30), folder.name
 
 
 def read_model(folder: Path) -> Model:

@@ -129,10 +129,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Model:
-    """A whole sparse model; `rigs` and `frames` are None where the folder has no such file (COLMAP before 3.12)."""
+    """A whole sparse model; no points, and None for `rigs` and `frames`, where the folder has no such file."""
 
     cameras: tuple[Camera, ...]
     images: tuple[Image, ...]
-    points: Points3D
+    points: Points3D = field(default_factory=Points3D)
     rigs: tuple[Rig, ...] | None = None
     frames: tuple[Frame, ...] | None = None

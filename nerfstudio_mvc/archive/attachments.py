@@ -6,30 +6,22 @@ The photographs are the codec's business; how known kinds of files become small 
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.archived_paths import check_path
+from nerfstudio_mvc.archive.made_again import made_again
+from nerfstudio_mvc.capture.views import SmallerCopies
 from nerfstudio_mvc.errors import CaptureError, OutputError
 
 REASON_NONE = "--attachments none"
-REASON_DATABASE = "COLMAP database: colmap feature_extractor and matcher make it again"
 REASON_DOWNSCALED = "downscaled photographs: remade on restore"
-REASON_STEREO = "COLMAP dense workspace: colmap patch_match_stereo makes it again"
-REASON_DISTORTED = "COLMAP workspace from before undistortion"
 REASON_NAME = "a name that not every system can restore"
-REASON_ARCHIVE = "archive of ns-mvc-compress, or what a stopped run left of one"
-REASON_LINK = "link to a folder: only photographs behind it are carried"
+REASON_LINK = "link to a folder: only photographs and what transforms.json names is carried"
 REASON_SPECIAL = "neither a file nor a link to one inside the capture folder"
-
-DATABASE_SUFFIXES = (".db", ".db-wal", ".db-shm", ".db-journal")
-DOWNSCALED_NAME = re.compile(r"(.+)_(2|4|8|16|32)")
-WORK_FOLDER = re.compile(r"\..+\.mvc-partial")
-STEREO_FOLDERS = frozenset(["depth_maps", "normal_maps", "consistency_graphs"])
 
 
 @dataclass(frozen=True)
@@ -54,17 +46,17 @@ class DownscaledFolder:
     Attributes:
         path: of the folder, e.g. ``"images_2"``.
         source: folder of the photographs they are copies of, e.g. ``"images"``.
-        factor: 2, 4, 8, ...
         suffix: of its files, e.g. ``".jpg"``; "" where each has the suffix of its photograph.
-        view_idxs: the views with a copy here; None for all views below `source`.
+        view_idxs: the views with a copy here, in capture order.
+        sizes: width and height of each copy.
         bytes: of the folder's copies on disk.
     """
 
     path: str
     source: str
-    factor: int
     suffix: str
-    view_idxs: tuple[int, ...] | None
+    view_idxs: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
     bytes: int
 
 
@@ -73,11 +65,14 @@ class AttachmentPlan:
     """What will be attached and what not.
 
     Attributes:
-        mode: "lean", "all" or "none".
+        mode: one of `layout.ATTACHMENT_MODES`.
         root: the capture folder; None for a capture without files.
-        files: POSIX paths relative to `root`, sorted.
+        files: POSIX paths, sorted, by which they are restored.
         left_out: what is not attached, with reasons; of downscaled photographs one line per folder.
         downscaled: folders to remake on restore.
+        elsewhere: of `files`, those that do not lie at their path below `root`, and where they lie.
+        written_paths: as of `capture.views.Capture`.
+        points: path and bytes of a PLY file of the sparse points, to restore beside a transforms.json that is made.
     """
 
     mode: str
@@ -85,21 +80,37 @@ class AttachmentPlan:
     files: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     downscaled: tuple[DownscaledFolder, ...]
+    elsewhere: Mapping[str, Path] = field(default_factory=dict)
+    written_paths: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[str, bytes] | None = None
+
+    def source(self, path: str) -> Path:
+        """Where the file `path` lies on this machine."""
+        assert self.root is not None, "a plan with files has a root"
+        return self.elsewhere.get(path, self.root / path)
 
 
 def plan_attachments(
-    root: Path | None, *, view_names: Sequence[str], mode: str = "lean", exclude: Collection[Path] = ()
+    root: Path | None,
+    *,
+    view_names: Sequence[str],
+    mode: str = "lean",
+    exclude: Collection[Path] = (),
+    smaller_copies: Sequence[SmallerCopies] = (),
+    named_files: Mapping[str, Path] | None = None,
+    written_paths: Mapping[str, str] | None = None,
 ) -> AttachmentPlan:
-    """Look through the capture folder and decide file by file; reads names and sizes only.
+    """Look through the capture folder and decide file by file.
 
     Args:
         root: the capture folder.
         view_names: of the views, in capture order; never attached.
         mode: "lean" leaves out what can be made again, "all" nothing but special files, "none" everything.
         exclude: files and folders below `root` that are no part of the capture: the archive being written.
+        smaller_copies, named_files, written_paths: as of `capture.views.Capture`.
 
     Raises:
-        CaptureError: the folder cannot be read.
+        CaptureError: the folder cannot be read, or a file that transforms.json names cannot be stored.
     """
     if mode not in layout.ATTACHMENT_MODES:
         raise OutputError(f'unknown attachment mode "{mode}"; choose one of {", ".join(layout.ATTACHMENT_MODES)}.')
@@ -107,23 +118,34 @@ def plan_attachments(
         return AttachmentPlan(mode, None, (), (), ())
     excluded = {path.absolute() for path in exclude}
     sizes, left_out = _walk(root, skipped=excluded)
-    for name in view_names:
+    views = set(view_names)
+    named = {path: file for path, file in (named_files or {}).items() if path not in views}
+    for path, file in named.items():
+        problem = check_path(path)
+        if problem:
+            raise CaptureError(f'{root}: transforms.json names "{path}", whose path is {problem}: name it otherwise')
+        sizes[path] = file.stat().st_size
+    left_out = [line for line in left_out if line.path not in named]
+    for name in views:
         sizes.pop(name, None)
     downscaled: tuple[DownscaledFolder, ...] = ()
+    again: dict[str, tuple[str, str]] = {}
     if mode == "lean":
-        downscaled, copies = _downscaled_folders(sizes, view_names)
+        downscaled, copies = _downscaled_folders(sizes, view_names, smaller_copies, kept=named)
         sizes = {path: size for path, size in sizes.items() if path not in copies}
         left_out += [LeftOut(folder.path, folder.bytes, REASON_DOWNSCALED) for folder in downscaled]
+        again = made_again(root, sizes, kept=named)
     files = []
     left_bytes: dict[tuple[str, str], int] = defaultdict(int)
     for path, size in sorted(sizes.items()):
-        left = _left(path, mode)
+        left = again.get(path) or _left(path, mode)
         if left is None:
             files.append(path)
         else:
             left_bytes[left] += size
     left_out += [LeftOut(path, size, reason) for (path, reason), size in left_bytes.items()]
-    return AttachmentPlan(mode, root, tuple(files), tuple(left_out), downscaled)
+    elsewhere = {path: file for path, file in named.items() if path in files and file != root / path}
+    return AttachmentPlan(mode, root, tuple(files), tuple(left_out), downscaled, elsewhere, dict(written_paths or {}))
 
 
 def _walk(root: Path, *, skipped: Collection[Path]) -> tuple[dict[str, int], list[LeftOut]]:
@@ -157,72 +179,56 @@ def _walk(root: Path, *, skipped: Collection[Path]) -> tuple[dict[str, int], lis
 
 def _left(path: str, mode: str) -> tuple[str, str] | None:
     """Where a file is left out: its path, or that of the folder that is left out with it, and the reason."""
-    parts = PurePosixPath(path).parts
     if mode == "none":
-        return parts[0], REASON_NONE
-    if check_path(path):
-        return path, REASON_NAME
-    if mode == "all":
-        return None
-    if parts[-1].lower().endswith(DATABASE_SUFFIXES):
-        return path, REASON_DATABASE
-    if parts[-1].endswith(".mvc"):
-        return path, REASON_ARCHIVE
-    for depth, part in enumerate(parts[:-1], start=1):
-        if WORK_FOLDER.fullmatch(part):
-            return "/".join(parts[:depth]), REASON_ARCHIVE
-    if "stereo" in parts[:-1] and not STEREO_FOLDERS.isdisjoint(parts):
-        return "/".join(parts[: parts.index("stereo") + 1]), REASON_STEREO
-    return (parts[0], REASON_DISTORTED) if parts[0] == "distorted" and len(parts) > 1 else None
+        return PurePosixPath(path).parts[0], REASON_NONE
+    return (path, REASON_NAME) if check_path(path) else None
 
 
 def _downscaled_folders(
-    sizes: dict[str, int], view_names: Sequence[str]
+    sizes: Mapping[str, int],
+    view_names: Sequence[str],
+    smaller_copies: Sequence[SmallerCopies],
+    *,
+    kept: Collection[str],
 ) -> tuple[tuple[DownscaledFolder, ...], set[str]]:
-    """Folders like images_2 beside images whose files are named like views, and those files."""
-    stems = {str(PurePosixPath(name).with_suffix("")): idx for idx, name in enumerate(view_names)}
-    found: dict[tuple[str, str, int], dict[int, str]] = defaultdict(dict)
-    for path in sizes:
-        parts = PurePosixPath(path).parts
-        for depth, part in enumerate(parts[:-1]):
-            match = DOWNSCALED_NAME.fullmatch(part)
-            if match is None:
-                continue
-            stem = PurePosixPath(*parts[:depth], match[1], *parts[depth + 1 :]).with_suffix("")
-            view_idx = stems.get(str(stem))
-            if view_idx is not None:
-                folder = str(PurePosixPath(*parts[: depth + 1]))
-                source = str(PurePosixPath(*parts[:depth], match[1]))
-                found[folder, source, int(match[2])].setdefault(view_idx, path)
-                break
-    folders, copies = [], set()
-    for (folder, source, factor), paths in sorted(found.items()):
-        kept_suffix = all(PurePosixPath(path).suffix == _suffix(view_names[idx]) for idx, path in paths.items())
-        suffixes = {PurePosixPath(path).suffix for path in paths.values()}
-        if not kept_suffix and len(suffixes) > 1:
+    """The folders of smaller copies whose photographs are views, and their files; none with a file in `kept`."""
+    view_idx_of = {name: idx for idx, name in enumerate(view_names)}
+    folders, files = [], set()
+    for found in smaller_copies:
+        own = {
+            view_idx_of[name]: (path, size)
+            for (name, path), size in zip(found.copies.items(), found.sizes, strict=True)
+            if name in view_idx_of and path in sizes
+        }
+        paths = [path for path, _ in own.values()]
+        if not own or not set(paths).isdisjoint(kept):
             continue
-        below = [idx for idx, name in enumerate(view_names) if PurePosixPath(name).is_relative_to(source)]
-        view_idxs = None if sorted(paths) == below else tuple(sorted(paths))
-        suffix = "" if kept_suffix else suffixes.pop()
-        size = sum(sizes[path] for path in paths.values())
-        folders.append(DownscaledFolder(folder, source, factor, suffix, view_idxs, size))
-        copies.update(paths.values())
-    return tuple(folders), copies
+        kept_suffix = all(_suffix(path) == _suffix(view_names[idx]) for idx, (path, _) in own.items())
+        folders.append(
+            DownscaledFolder(
+                path=found.folder,
+                source=found.source,
+                suffix="" if kept_suffix else _suffix(paths[0]),
+                view_idxs=tuple(sorted(own)),
+                sizes=tuple(own[idx][1] for idx in sorted(own)),
+                bytes=sum(sizes[path] for path in paths),
+            )
+        )
+        files.update(paths)
+    return tuple(folders), files
 
 
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix
 
 
-def read_attached(root: Path, path: str) -> bytes:
-    """Bytes of one file of the capture folder.
+def read_attached(path: Path) -> bytes:
+    """Bytes of one file of the capture.
 
     Raises:
         CaptureError: it cannot be read any more.
     """
     try:
-        return (root / path).read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise CaptureError(
-            f"{root / path}: cannot be read ({error.strerror}); make it readable or move it away."
-        ) from error
+        raise CaptureError(f"{path}: cannot be read ({error.strerror}); make it readable or move it away.") from error

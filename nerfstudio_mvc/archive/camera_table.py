@@ -30,11 +30,11 @@ MAX_RESIDUAL = 1 << 40  # past this the matrix is no rotation worth predicting
 
 @dataclass(frozen=True)
 class CameraTable:
-    """Cameras as stored, and per view the row of its camera and its pose. cam_from_world: float64 [V, 3, 4]"""
+    """Cameras as stored, and per view the row of its camera and its pose, float64 [4, 4]; None for one without."""
 
     cameras: tuple[Camera, ...]
-    camera_rows: tuple[int, ...]
-    cam_from_world: np.ndarray
+    camera_rows: tuple[int | None, ...]
+    cam_from_world: tuple[np.ndarray | None, ...]
 
 
 def encode_cameras(views: Sequence[View]) -> bytes:
@@ -44,14 +44,14 @@ def encode_cameras(views: Sequence[View]) -> bytes:
         CaptureError: a pose is not a finite [4, 4] matrix with last row (0, 0, 0, 1), or a camera is out of limits.
     """
     rows: dict[Camera, int] = {}
-    camera_rows = [rows.setdefault(view.camera, len(rows)) for view in views]
+    camera_rows = [None if view.camera is None else rows.setdefault(view.camera, len(rows)) for view in views]
     out = bytearray(layout.CAMERAS_MAGIC)
     out += varint(len(rows))
     for camera in rows:
         out += _encode_camera(camera)
     out += varint(len(views))
     for view, row in zip(views, camera_rows, strict=True):
-        out += varint(row) + _encode_pose(_checked_pose(view))
+        out += varint(0) if row is None else varint(row + 1) + _encode_pose(_checked_pose(view))
     return bytes(out)
 
 
@@ -68,22 +68,20 @@ def decode_cameras(data: bytes, *, view_count: int, what: str) -> CameraTable:
     stored = reader.varint(limit=layout.MAX_VIEWS)
     if stored != view_count:
         raise reader.damaged(f"it has {stored} views, the manifest {view_count}")
-    if view_count and not cameras:
-        raise reader.damaged("it has no camera")
-    camera_rows, poses = [], []
+    camera_rows: list[int | None] = []
+    poses: list[np.ndarray | None] = []
     for _ in range(view_count):
-        camera_rows.append(reader.varint(limit=len(cameras) - 1))
-        poses.append(_decode_pose(reader))
+        row = reader.varint(limit=len(cameras))
+        camera_rows.append(row - 1 if row else None)
+        poses.append(np.array([*_decode_pose(reader), [0.0, 0.0, 0.0, 1.0]]) if row else None)
     reader.finish()
-    return CameraTable(cameras, tuple(camera_rows), np.array(poses, dtype=np.float64).reshape(view_count, 3, 4))
+    return CameraTable(cameras, tuple(camera_rows), tuple(poses))
 
 
 def views_of_table(table: CameraTable, lines: Sequence[ViewEntry]) -> tuple[View, ...]:
     """Views as a reader gives them back: names and sizes from the manifest's lines, `image_path` None."""
     views = []
     for view_idx, (line, row) in enumerate(zip(lines, table.camera_rows, strict=True)):
-        cam_from_world = np.eye(4)
-        cam_from_world[:3] = table.cam_from_world[view_idx]
         views.append(
             View(
                 view_idx=view_idx,
@@ -91,8 +89,8 @@ def views_of_table(table: CameraTable, lines: Sequence[ViewEntry]) -> tuple[View
                 image_path=None,
                 width=line.width,
                 height=line.height,
-                camera=table.cameras[row],
-                cam_from_world=cam_from_world,
+                camera=None if row is None else table.cameras[row],
+                cam_from_world=table.cam_from_world[view_idx],
             )
         )
     return tuple(views)

@@ -20,8 +20,8 @@ PRESET = 9
 PRESET_COMPRESSED = 0  # films and the like: nothing to gain, so at least fast
 
 
-def write_large_file(archive: zipfile.ZipFile, root: Path, path: str, *, file_idx: int) -> IndexLine:
-    """Add one file of the capture folder; returns its line for the pack's index.
+def write_large_file(archive: zipfile.ZipFile, file: Path, path: str, *, file_idx: int) -> IndexLine:
+    """Add `file`, which is restored as `path`; returns its line for the pack's index.
 
     Raises:
         CaptureError: it cannot be read.
@@ -30,11 +30,9 @@ def write_large_file(archive: zipfile.ZipFile, root: Path, path: str, *, file_id
     compressor = lzma.LZMACompressor(preset=PRESET_COMPRESSED if suffix in COMPRESSED_SUFFIXES else PRESET)
     digest, size = sha256(), 0
     try:
-        source = (root / path).open("rb")
+        source = file.open("rb")
     except OSError as error:
-        raise CaptureError(
-            f"{root / path}: cannot be read ({error.strerror}); make it readable or move it away."
-        ) from error
+        raise CaptureError(f"{file}: cannot be read ({error.strerror}); make it readable or move it away.") from error
     entry = new_entry(layout.large_file_entry(file_idx), packed=False)
     with source, archive.open(entry, "w", force_zip64=True) as target:
         while chunk := source.read(CHUNK_BYTES):

@@ -6,7 +6,7 @@ Nothing here reads or writes; every other module of `archive/` takes its constan
 from __future__ import annotations
 
 FORMAT_NAME = "mvc"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 CODEC_AV1 = "av1"
 CODEC_LMVIC = "lmvic"
@@ -19,7 +19,7 @@ ATTACHMENTS_ENTRY = "attachments/pack.bin"
 GROUP_ENTRY_PATTERN = "groups/{:05d}.mvg"
 LARGE_FILE_ENTRY_PATTERN = "attachments/{:05d}.xz"
 
-CAMERAS_MAGIC = b"MVCC\x01"
+CAMERAS_MAGIC = b"MVCC\x02"
 GROUP_MAGIC = b"MVCG\x01"
 PACK_MAGIC = b"MVCA\x01"
 
@@ -27,6 +27,9 @@ ATTACHMENT_MODES = ("lean", "all", "none")
 
 DEPTH_PREFIX = "depth"
 """Substreams whose name starts so are depth; all others are photographs."""
+
+FILE_STRING = "file"
+"""Substream with bytes of a photograph's file that are no picture."""
 
 MAX_VIEWS = 100_000
 MAX_GROUPS = 100_000
@@ -46,6 +49,8 @@ FILLED_PACK_BYTES = 192 << 20
 LARGE_FILE_BYTES = 32 << 20
 """So are files from this size on."""
 MAX_LARGE_FILE_BYTES = 4 << 30
+MAX_CARRIED_BYTES = 1 << 30
+"""Of one photograph's file, besides its picture."""
 LZMA_MEMORY_LIMIT = 192 << 20
 
 

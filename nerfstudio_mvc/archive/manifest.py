@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import groupby
@@ -43,10 +43,15 @@ class Manifest:
         kind: of the capture ("nerfstudio", "colmap", "photographs", ...).
         views: in capture order.
         groups: view_idx of each group, in coding order.
+        without_geometry: view_idx of the views coded without: no camera was found, or of a lens that is not followed.
         attachments: mode, "lean", "all" or "none".
         attached_files, attached_bytes: how many files are attached, and their bytes as they were on disk.
         left_out: what was not attached, with reasons.
         downscaled: folders of smaller copies to remake on restore.
+        written_paths: path as the attached transforms.json has it -> path in the archive, where the first does not lead
+            to the second.
+        points_file: of the attached files, the sparse points in the world of the stored cameras; None where an attached
+            transforms.json names them, or there are none.
     """
 
     version: int
@@ -58,11 +63,14 @@ class Manifest:
     kind: str
     views: tuple[ViewEntry, ...]
     groups: tuple[tuple[int, ...], ...]
+    without_geometry: tuple[int, ...]
     attachments: str
     attached_files: int
     attached_bytes: int
     left_out: tuple[LeftOut, ...]
     downscaled: tuple[DownscaledFolder, ...]
+    written_paths: Mapping[str, str] = field(default_factory=dict)
+    points_file: str | None = None
 
     @property
     def pixels(self) -> int:
@@ -106,7 +114,6 @@ class Manifest:
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """A manifest as UTF-8 JSON; `decode_manifest` gives an equal one back."""
-    sizes = [[*size, len(list(run))] for size, run in groupby((view.width, view.height) for view in manifest.views)]
     document = {
         "format": layout.FORMAT_NAME,
         "version": manifest.version,
@@ -117,9 +124,10 @@ def encode_manifest(manifest: Manifest) -> bytes:
         "parameters": dict(manifest.parameters),
         "kind": manifest.kind,
         "names": [view.name for view in manifest.views],
-        "sizes": sizes,
+        "sizes": _runs((view.width, view.height) for view in manifest.views),
         "source_bytes": [view.source_bytes for view in manifest.views],
         "groups": [list(group) for group in manifest.groups],
+        "without_geometry": list(manifest.without_geometry),
         "attachments": manifest.attachments,
         "attached": [manifest.attached_files, manifest.attached_bytes],
         "left_out": [[line.path, line.bytes, line.reason] for line in manifest.left_out],
@@ -127,13 +135,15 @@ def encode_manifest(manifest: Manifest) -> bytes:
             {
                 "path": folder.path,
                 "source": folder.source,
-                "factor": folder.factor,
                 "suffix": folder.suffix,
-                "views": None if folder.view_idxs is None else list(folder.view_idxs),
+                "views": list(folder.view_idxs),
+                "sizes": _runs(folder.sizes),
                 "bytes": folder.bytes,
             }
             for folder in manifest.downscaled
         ],
+        "written_paths": dict(manifest.written_paths),
+        "points_file": manifest.points_file,
     }
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
@@ -171,11 +181,16 @@ def decode_manifest(data: bytes, *, what: str) -> Manifest:
         kind=fields.get("kind", str),
         views=views,
         groups=_groups(fields, len(views)),
+        without_geometry=tuple(fields.counts("without_geometry", len(views) - 1)),
         attachments=_mode(fields),
         attached_files=attached_files,
         attached_bytes=attached_bytes,
         left_out=tuple(_left_out(fields)),
         downscaled=tuple(_downscaled(fields, len(views))),
+        written_paths=_written_paths(fields),
+        points_file=None
+        if document.get("points_file") is None
+        else fields.checked_path(document["points_file"], "points_file"),
     )
 
 
@@ -230,15 +245,27 @@ def _views(fields: _Fields) -> tuple[ViewEntry, ...]:
     if len(set(names)) != len(names):
         raise fields.wrong('manifest field "names"', "a list with a name twice")
     source_bytes = fields.counts("source_bytes", MAX_BYTES)
+    sizes = _sizes(fields, len(names))
+    if len(source_bytes) != len(names):
+        raise fields.wrong("the view table", "of unequal columns")
+    return tuple(ViewEntry(*line) for line in zip(names, *zip(*sizes, strict=True), source_bytes, strict=True))
+
+
+def _runs(sizes: Iterable[tuple[int, int]]) -> list[list[int]]:
+    return [[*size, len(list(run))] for size, run in groupby(sizes)]
+
+
+def _sizes(fields: _Fields, count: int) -> list[tuple[int, int]]:
+    """`count` sizes from their runs."""
     sizes: list[tuple[int, int]] = []
     for run in fields.get("sizes", list):
         if not isinstance(run, list) or len(run) != 3:
             raise fields.wrong('manifest field "sizes"', "no list of [width, height, count]")
         width, height = (fields.checked_count(side, "sizes", layout.MAX_IMAGE_SIDE) for side in run[:2])
-        sizes += [(width, height)] * fields.checked_count(run[2], "sizes", len(names) - len(sizes))
-    if len(sizes) != len(names) or len(source_bytes) != len(names) or any(0 in size for size in sizes):
-        raise fields.wrong("the view table", "of unequal columns")
-    return tuple(ViewEntry(*line) for line in zip(names, *zip(*sizes, strict=True), source_bytes, strict=True))
+        sizes += [(width, height)] * fields.checked_count(run[2], "sizes", count - len(sizes))
+    if len(sizes) != count or any(0 in size for size in sizes):
+        raise fields.wrong('manifest field "sizes"', "of another length, or with a side of no pixels")
+    return sizes
 
 
 def _groups(fields: _Fields, view_count: int) -> tuple[tuple[int, ...], ...]:
@@ -279,11 +306,17 @@ def _downscaled(fields: _Fields, view_count: int) -> Iterable[DownscaledFolder]:
         source, suffix = folder.get("source", str), folder.get("suffix", str)
         if suffix and (check_path(suffix) or "/" in suffix or not suffix.startswith(".") or len(suffix) < 2):
             raise fields.wrong('manifest field "suffix"', "no file suffix")
+        view_idxs = tuple(folder.counts("views", view_count - 1))
         yield DownscaledFolder(
             path=fields.checked_path(folder.get("path", str), "path"),
             source=fields.checked_path(source, "source"),
-            factor=max(1, folder.count("factor", 1024)),
             suffix=suffix,
-            view_idxs=None if entry.get("views") is None else tuple(folder.counts("views", view_count - 1)),
+            view_idxs=view_idxs,
+            sizes=tuple(_sizes(folder, len(view_idxs))),
             bytes=folder.count("bytes", MAX_BYTES),
         )
+
+
+def _written_paths(fields: _Fields) -> dict[str, str]:
+    written = fields.get("written_paths", dict)
+    return {key: fields.checked_path(path, "written_paths") for key, path in written.items()}

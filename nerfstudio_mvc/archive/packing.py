@@ -40,7 +40,7 @@ PLANE_RECORDS = 1  # small binary files that repeat numbers of images.bin stand 
 PLANE_TEXT = 128
 PLANE_BINARY = 129
 PLANE_COMPRESSED = 130
-PLANE_BLOBS = 131
+PLANE_METADATA = 131
 MAX_PLANE = 255
 
 COMPRESSED_SUFFIXES = frozenset(
@@ -151,6 +151,11 @@ class PackReader:
         self._what = what
         self._planes = PlaneReader(reader.take(reader.remaining), what=what)
         self.lines = _read_index(FieldReader(self._planes.take(PLANE_INDEX, index_bytes), what=what))
+
+    @property
+    def metadata_bytes(self) -> int:
+        """Packed bytes of the image metadata."""
+        return self._planes.packed_bytes(PLANE_METADATA)
 
     def items(self) -> Iterator[Item]:
         """All items that are in the pack itself, each checked against its SHA-256."""
@@ -278,7 +283,7 @@ def _remember(kind: int, path: str, data: bytes, idx: int, known: _Known) -> Non
 def _plain_plane(kind: int, path: str) -> int:
     name = PurePosixPath(path)
     if kind != KIND_FILE:
-        return PLANE_BLOBS if kind == KIND_BLOB else PLANE_TEXT
+        return PLANE_METADATA
     if name.name in RECORD_NAMES:
         return PLANE_RECORDS
     if name.suffix.lower() in COMPRESSED_SUFFIXES:

@@ -90,6 +90,10 @@ class PlaneReader:
         reader._planes = {plane: bytes(data) for plane, data in collected.items()}
         return reader
 
+    def packed_bytes(self, plane: int) -> int:
+        """Bytes that a plane takes in the file, before anything of it was taken."""
+        return len(self._packed[plane][2]) if plane in self._packed else 0
+
     def take(self, plane: int, count: int) -> bytes:
         """The next `count` bytes of a plane.
 

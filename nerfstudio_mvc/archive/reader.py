@@ -92,7 +92,10 @@ class ArchiveReader:
         data = self.container.read(layout.CAMERAS_ENTRY, limit=layout.MAX_CAMERAS_BYTES)
         what = f"{self.path}, {layout.CAMERAS_ENTRY}"
         table = decode_cameras(data, view_count=len(self.manifest.views), what=what)
-        return views_of_table(table, self.manifest.views)
+        views = views_of_table(table, self.manifest.views)
+        if tuple(view.view_idx for view in views if not view.has_geometry) != self.manifest.without_geometry:
+            raise self.container.damaged("its cameras are not those of the views that the manifest says have some")
+        return views
 
     def group_header(self, group_idx: int) -> GroupHeader:
         """Names and lengths of the strings of a group; their bytes are not read.
@@ -176,6 +179,15 @@ class ArchiveReader:
         pack = self._pack()
         lines = () if pack is None else pack.lines
         return {line.path: line.size for line in lines if line.kind in (KIND_FILE, KIND_LARGE_FILE)}
+
+    def metadata_bytes(self) -> int:
+        """Packed bytes of what the image files held besides pixels.
+
+        Raises:
+            ArchiveError: the pack is damaged.
+        """
+        pack = self._pack()
+        return 0 if pack is None else pack.metadata_bytes
 
     def read_image_metadata(self) -> dict[int, ImageMetadata]:
         """What the image files held besides pixels, by view_idx; empty when the archive carries none.

@@ -20,7 +20,8 @@ class ArchiveSummary:
         image_bytes: strings of the photographs.
         depth_bytes: strings of their depth.
         camera_bytes: cameras, as stored.
-        attachment_bytes: attached files and image metadata, as stored, with their ZIP records.
+        attachment_bytes: attached files, image metadata and other bytes of the photographs' files, as stored.
+        metadata_bytes: of `attachment_bytes`, what is not attached files: EXIF and the like.
         container_bytes: everything else: manifest, group headers, ZIP records.
         attached_bytes: the attached files as they were on disk.
         source_bytes: the photographs as they were on disk; 0 when unknown.
@@ -37,6 +38,7 @@ class ArchiveSummary:
     depth_bytes: int
     camera_bytes: int
     attachment_bytes: int
+    metadata_bytes: int
     container_bytes: int
     attached_bytes: int
     source_bytes: int
@@ -65,10 +67,13 @@ def summarize(path: Path) -> ArchiveSummary:
                     substream_bytes[string.name] += string.payload_bytes
         attached = [name for name in container.names if name.startswith(layout.ATTACHMENTS_PREFIX)]
         attachment_bytes = sum(container.stored_bytes(name) + container.record_bytes(name) for name in attached)
+        metadata_bytes = reader.metadata_bytes()
         camera_bytes = container.stored_bytes(layout.CAMERAS_ENTRY)
         file_bytes = container.file_bytes
     depth_bytes = sum(size for name, size in substream_bytes.items() if name.startswith(layout.DEPTH_PREFIX))
-    image_bytes = substream_bytes.total() - depth_bytes
+    file_strings = substream_bytes[layout.FILE_STRING]
+    image_bytes = substream_bytes.total() - depth_bytes - file_strings
+    attachment_bytes += file_strings
     return ArchiveSummary(
         archive=str(path),
         manifest=manifest,
@@ -77,6 +82,7 @@ def summarize(path: Path) -> ArchiveSummary:
         depth_bytes=depth_bytes,
         camera_bytes=camera_bytes,
         attachment_bytes=attachment_bytes,
+        metadata_bytes=metadata_bytes + file_strings,
         container_bytes=file_bytes - image_bytes - depth_bytes - camera_bytes - attachment_bytes,
         attached_bytes=manifest.attached_bytes,
         source_bytes=manifest.source_bytes,

@@ -289,8 +289,12 @@ class ArchiveWriter:
             archive.writestr(new_entry(layout.group_entry(group_idx), packed=False), data)
         items = [] if plan.mode == "none" else metadata_items(image_metadata)
         if plan.root is not None:
-            lines = [write_large_file(archive, plan.root, path, file_idx=idx) for idx, (path, _) in enumerate(large)]
-            items += [Item(KIND_FILE, path, read_attached(plan.root, path)) for path, _ in small]
+            lines = [
+                write_large_file(archive, plan.source(path), path, file_idx=idx) for idx, (path, _) in enumerate(large)
+            ]
+            items += [Item(KIND_FILE, path, read_attached(plan.source(path))) for path, _ in small]
+            if plan.points is not None:
+                items.append(Item(KIND_FILE, *plan.points))
             if items or lines:
                 archive.writestr(new_entry(layout.ATTACHMENTS_ENTRY, packed=False), pack(items, large=lines))
 
@@ -312,6 +316,7 @@ class ArchiveWriter:
     def _manifest(
         self, plan: AttachmentPlan, small: Sequence[tuple[str, int]], large: Sequence[tuple[str, int]]
     ) -> Manifest:
+        made = [] if plan.points is None else [plan.points[1]]
         return Manifest(
             version=layout.FORMAT_VERSION,
             writer=f"nerfstudio_mvc {__version__}",
@@ -322,11 +327,14 @@ class ArchiveWriter:
             kind=self._kind,
             views=self._entries,
             groups=self._groups,
+            without_geometry=tuple(view.view_idx for view in self.views if not view.has_geometry),
             attachments=plan.mode,
-            attached_files=len(small) + len(large),
-            attached_bytes=sum(size for _, size in [*small, *large]),
+            attached_files=len(small) + len(large) + len(made),
+            attached_bytes=sum([*(size for _, size in [*small, *large]), *map(len, made)]),
             left_out=plan.left_out,
             downscaled=plan.downscaled,
+            written_paths=plan.written_paths,
+            points_file=None if plan.points is None else plan.points[0],
         )
 
     def _verified(self, assembled: Path) -> VerifyReport:
@@ -375,16 +383,15 @@ def _split(plan: AttachmentPlan) -> tuple[list[tuple[str, int]], list[tuple[str,
     large: list[tuple[str, int]] = []
     filled = 0
     for path in plan.files:
-        assert plan.root is not None, "a plan with files has a root"
         try:
-            size = (plan.root / path).stat().st_size
+            size = plan.source(path).stat().st_size
         except OSError as error:
             raise CaptureError(
-                f"{plan.root / path}: cannot be read ({error.strerror}); start again without it."
+                f"{plan.source(path)}: cannot be read ({error.strerror}); start again without it."
             ) from error
         if size > layout.MAX_LARGE_FILE_BYTES:
             raise CaptureError(
-                f"{plan.root / path} has {size} bytes, more than an archive carries ({layout.MAX_LARGE_FILE_BYTES}); "
+                f"{plan.source(path)} has {size} bytes, more than an archive carries ({layout.MAX_LARGE_FILE_BYTES}); "
                 "move it out of the capture folder."
             )
         if size >= layout.LARGE_FILE_BYTES or filled + size > layout.FILLED_PACK_BYTES:

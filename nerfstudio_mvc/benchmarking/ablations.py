@@ -221,7 +221,7 @@ def _weights(weights: Path | None) -> Checkpoint:
 @lru_cache(maxsize=1)
 def _sub_capture(path: Path, views: int):
     capture = load_capture(path)
-    chosen = order_views(capture, DEFAULT_ORDER, group_size=DEFAULT_GROUP_SIZE)[:views]
+    chosen = order_views(capture.views, DEFAULT_ORDER, group_size=DEFAULT_GROUP_SIZE)[:views]
     if len(chosen) < 2:
         raise CaptureError(f"{path}: ablations need two views or more")
     # Sparse depth: fitting Gaussians would take most of the time and is not what is compared.
@@ -246,5 +246,5 @@ def _sources(path: Path, views: int) -> list[SourceView]:
 def _positions(path: Path, views: int, order: Order) -> list[int]:
     """Positions in `_sources` in the order they are coded in."""
     capture, _, chosen = _sub_capture(path, views)
-    alone = replace(capture, views=tuple(capture.views[view_idx] for view_idx in chosen))
-    return order_views(alone, order, group_size=len(chosen))
+    alone = [capture.views[view_idx] for view_idx in chosen]
+    return [chosen.index(view_idx) for view_idx in order_views(alone, order, group_size=len(chosen))]

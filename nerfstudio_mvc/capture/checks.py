@@ -11,11 +11,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from colmap_io.camera_models import check_camera
+from colmap_io.camera_models import CAMERA_MODELS, UNSUPPORTED_LENSES, check_camera
 from colmap_io.errors import ModelError
 from colmap_io.records import Camera
 from nerfstudio_mvc.capture.image_files import IMAGE_SUFFIXES, read_size
-from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.errors import CaptureError
 
 ROTATION_SLACK = 1e-3
@@ -29,30 +28,36 @@ def listed(names: Iterable[str], limit: int = 6) -> str:
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
-def check_pose(pose: np.ndarray, *, place: str) -> None:
-    """Do nothing if the 4x4 `pose` is a finite, rigid transform.
+def rigid_pose(pose: np.ndarray, *, place: str) -> tuple[np.ndarray, bool]:
+    """The 4x4 `pose` without the scale that some engines put into its rotation; whether there was one.
 
     Raises:
-        CaptureError: naming `place`.
+        CaptureError: it is not finite, or no rotation and translation besides; names `place`.
     """
     if not np.isfinite(pose).all():
         raise CaptureError(
             f"{place}: the camera's pose has a number that is not finite; remove the photograph or redo its pose"
         )
-    rotation = pose[:3, :3]
-    with np.errstate(over="ignore", invalid="ignore"):
+    if np.abs(pose[3] - (0, 0, 0, 1)).max() > ROTATION_SLACK:
+        raise CaptureError(f"{place}: the last row of the camera's pose is not 0 0 0 1; redo its pose")
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        scale = float(np.cbrt(np.linalg.det(pose[:3, :3])))
+        rotation = pose[:3, :3] / scale
         deviation = np.nan_to_num(np.abs(rotation @ rotation.T - np.eye(3)), nan=np.inf).max()
-    if deviation > ROTATION_SLACK or np.linalg.det(rotation) < 0:
+    if deviation > ROTATION_SLACK or not scale > 0:
         raise CaptureError(
             f"{place}: the camera's pose is singular or no rotation (off by {deviation:.3g});"
             " remove the photograph or redo its pose"
         )
-    if np.abs(pose[3] - (0, 0, 0, 1)).max() > ROTATION_SLACK:
-        raise CaptureError(f"{place}: the last row of the camera's pose is not 0 0 0 1; redo its pose")
+    if abs(scale - 1) <= ROTATION_SLACK:
+        return pose, False
+    rigid = pose.copy()
+    rigid[:3, :3] = rotation
+    return rigid, True
 
 
 def check_names(names: Sequence[str], *, place: str) -> None:
-    """Do nothing if there is a photograph, and no name occurs twice or leads out of the capture folder.
+    """Do nothing if there is a photograph, no name occurs twice, and all can be stored as they are.
 
     Raises:
         CaptureError: naming `place` and the photographs.
@@ -71,11 +76,13 @@ def check_names(names: Sequence[str], *, place: str) -> None:
 
 
 def check_lens(camera: Camera, *, place: str) -> None:
-    """Do nothing if `camera` can project.
+    """Do nothing if `camera` can project, or is of a model that nobody projects with here.
 
     Raises:
         CaptureError: naming `place`.
     """
+    if camera.model not in CAMERA_MODELS or camera.model in UNSUPPORTED_LENSES:
+        return
     try:
         check_camera(camera)
     except ModelError as error:
@@ -112,28 +119,6 @@ def check_size(camera: Camera, size: tuple[int, int], *, path: Path) -> None:
     raise CaptureError(
         f"{path}: the image is {width} x {height} and its camera {camera.width} x {camera.height}; {remedy}"
     )
-
-
-def check_all_posed(views: Sequence[View], *, root: Path, other_files: Iterable[str] = ()) -> None:
-    """Do nothing if every image file beside the views' images is a view.
-
-    Args:
-        views: their names are looked for.
-        root: the capture folder.
-        other_files: paths below `root` of images that need no camera, such as masks.
-
-    Raises:
-        CaptureError: naming the images without a camera.
-    """
-    known = {view.name for view in views} | {PurePosixPath(name).as_posix() for name in other_files}
-    folders = sorted({(root / view.name).parent for view in views})
-    found = [file.relative_to(root).as_posix() for folder in folders for file in images_in(folder)]
-    unposed = [name for name in found if name not in known]
-    if unposed:
-        raise CaptureError(
-            f"{root}: {len(views)} cameras for {len(found)} images: none for {listed(unposed)};"
-            " remove these images, or estimate the cameras again"
-        )
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -6,24 +6,18 @@ Reading the model's files is `colmap_io`'s business; this module finds the image
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from colmap_io.errors import ModelError
-from colmap_io.model_folder import read_model
+from colmap_io.model_folder import image_count, read_model
 from colmap_io.records import Image, Model
 from colmap_io.rotation import pose_matrix
-from nerfstudio_mvc.capture.checks import (
-    check_all_posed,
-    check_lens,
-    check_names,
-    check_pose,
-    check_size,
-    image_size,
-    listed,
-)
+from nerfstudio_mvc.capture.checks import check_lens, check_names, check_size, image_size, listed, rigid_pose
+from nerfstudio_mvc.capture.unposed import geometry_note, with_unposed
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.errors import CaptureError
 
@@ -32,12 +26,16 @@ IMAGE_FOLDERS = ("images", ".", "input")
 """Where the images of a model lie below a capture folder; the first that holds one of them is taken."""
 
 
-def load_colmap(root: Path, model_folder: Path) -> Capture:
-    """The capture in `root`, whose sparse model is in `model_folder`; views in the order of their names.
+def load_colmap(root: Path, model_folders: Sequence[Path]) -> Capture:
+    """The capture in `root`; views in the order of their names, those without a camera last.
+
+    Args:
+        model_folders: sub-models; the first one is taken.
 
     Raises:
         CaptureError: the model is damaged, or it and the images do not fit together.
     """
+    model_folder, *others = model_folders
     model = read_model_or_refuse(model_folder)
     check_names([image.name for image in model.images], place=str(model_folder))
     prefix = _image_prefix(root, model)
@@ -49,8 +47,19 @@ def load_colmap(root: Path, model_folder: Path) -> Capture:
             " put them back, or estimate the cameras again"
         )
     capture = capture_of_model(root, model, names=names, kind=KIND)
-    check_all_posed(capture.views, root=root)
-    return capture
+    views, copies = with_unposed(root, capture.views)
+    notes = (*_note_of_others(root, model_folder, others), *geometry_note(views))
+    return replace(capture, views=tuple(views), smaller_copies=copies, notes=notes)
+
+
+def _note_of_others(root: Path, taken: Path, others: Sequence[Path]) -> tuple[str, ...]:
+    if not others:
+        return ()
+    shown = listed(f"{folder.relative_to(root).as_posix()} ({image_count(folder)} images)" for folder in others)
+    return (
+        f"{len(others) + 1} COLMAP models: cameras are those of {taken.relative_to(root).as_posix()} "
+        f"({image_count(taken)} images), not those of {shown}; --colmap-model takes another one",
+    )
 
 
 def read_model_or_refuse(model_folder: Path) -> Model:
@@ -113,9 +122,7 @@ def pose_of_image(image: Image, *, place: str) -> np.ndarray:
         raise CaptureError(
             f"{place}: its pose in the COLMAP model is singular or not finite; remove the image or redo its pose"
         )
-    pose = pose_matrix(image.quaternion, image.translation)
-    check_pose(pose, place=place)
-    return pose
+    return rigid_pose(pose_matrix(image.quaternion, image.translation), place=place)[0]
 
 
 def finite_points(model: Model) -> tuple[np.ndarray, np.ndarray]:

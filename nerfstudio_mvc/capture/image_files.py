@@ -9,11 +9,15 @@ A codec takes 8-bit RGB. Nothing else is lost without a warning:
   nerfstudio and COLMAP refer to stored pixels; it is kept and put back. (TIFF is the exception: Pillow turns its
   pixels when it opens the file, for nerfstudio as for us, and the tag is dropped with the turn.)
 * **EXIF, ICC profile, XMP, JPEG comment, resolution** are carried byte for byte and put back.
+* **Other JPEG segments and what follows the picture** (temperatures, captions, gain maps, films) are `jpeg_segments`'
+  business: they are put back into a JPEG, and a warning names what cannot go into another format.
 * **Grey** is coded as RGB with three equal channels and written back as grey.
 * **Alpha** is carried losslessly beside the codec and put back; colours under it are coded as they are.
 * **16 bit per channel** is reduced to its upper 8 bits, **CMYK** and **palettes** become RGB: with a warning each.
 * **PNG text chunks** are not kept, with a warning.
-* **Several pictures in one file**: the first is kept, with a warning (the second picture of a phone's MPO as well).
+* **Several pictures in one file**: the first is kept, with a warning (those of a phone's MPO follow the first one and
+  are carried with what does).
+* **Large pictures** are read up to `MAX_PIXELS` where the file has the bytes for them.
 * 32-bit and floating-point pixels are refused: there is no right way to show them in 8 bits.
 
 Written with their own ending, JPEG comes back as JPEG (quality 95, 4:4:4), PNG, BMP, TIFF, PPM and TGA as the same
@@ -24,12 +28,14 @@ Pillow reads and cannot write comes back with PNG content under its own name, wh
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from nerfstudio_mvc.capture.jpeg_segments import SOI, CarriedBytes, carried_bytes, with_carried_bytes
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, ShapeError
 
 _FORMAT_OF_SUFFIX = {
@@ -58,6 +64,16 @@ _SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "JPEG2000": {"irreversible": False},
 }
 _WITH_ALPHA = frozenset(("PNG", "WEBP", "AVIF", "TIFF", "TGA", "JPEG2000"))
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "BMP", "PPM", "TGA", "JPEG2000", "GIF")
+"""What is opened, whatever a file is called: nothing that hands it to another program."""
+
+_HEIF_SUFFIXES = frozenset((".heic", ".heif"))
+MAX_PIXELS = 1 << 28
+_BELIEVED_PIXELS = 1 << 26
+_PIXELS_PER_BYTE = 1000
+"""A picture of more than `_BELIEVED_PIXELS` is believed where its file has a byte for so many: no format takes less."""
+_OPENING = threading.Lock()
+
 _JPEG_SEGMENT = 65533
 """Largest EXIF block a JPEG can hold, in bytes."""
 
@@ -129,6 +145,40 @@ def read_size(path: Path) -> tuple[int, int]:
         return image.size
 
 
+def read_mode(path: Path) -> str:
+    """Pillow's name for the pixels in the file (``"RGB"``, ``"L"``, ``"I;16"``), from its header; errors as there."""
+    with _open(path) as image:
+        return image.mode
+
+
+def read_reduced(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """The picture's luma reduced to `size` (width, height), fast: to compare pictures by. float32 [h, w]
+
+    Raises:
+        CaptureError: see `read_image`.
+    """
+    with _open(path) as image:
+        try:
+            image.draft("RGB", (4 * size[0], 4 * size[1]))
+            return np.asarray(image.convert("RGB").convert("L").resize(size, Image.Resampling.BOX), np.float32)
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            raise _unreadable(path, error) from None
+
+
+def read_carried_bytes(path: Path) -> CarriedBytes:
+    """What a photograph's file holds that is neither picture nor `ImageMetadata`.
+
+    Raises:
+        CaptureError: the file is missing or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(2)
+            return carried_bytes(head + file.read()) if head == SOI else CarriedBytes()
+    except OSError as error:
+        raise CaptureError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def read_image(path: Path) -> ImagePixels:
     """Decode a photograph as the module's policy says.
 
@@ -145,7 +195,9 @@ def read_image(path: Path) -> ImagePixels:
             raise _unreadable(path, error) from None
 
 
-def write_image(path: Path, pixels: np.ndarray, metadata: ImageMetadata | None = None) -> tuple[str, ...]:
+def write_image(
+    path: Path, pixels: np.ndarray, metadata: ImageMetadata | None = None, carried: CarriedBytes | None = None
+) -> tuple[str, ...]:
     """Write a photograph, with what `metadata` carries.
 
     The format is the original's where `path` ends as the original's name did, otherwise the one its ending stands for.
@@ -154,6 +206,7 @@ def write_image(path: Path, pixels: np.ndarray, metadata: ImageMetadata | None =
         path: its folder must exist.
         pixels: uint8 [H, W, 3]
         metadata: None for a plain RGB file.
+        carried: what else the original file held.
 
     Returns:
         What could not be put back into this format, one sentence each.
@@ -176,19 +229,48 @@ def write_image(path: Path, pixels: np.ndarray, metadata: ImageMetadata | None =
         image = _with_mode(image, metadata, file_format, path, warnings)
     encoded = io.BytesIO()
     image.save(encoded, format=file_format, **_SAVE_OPTIONS[file_format], **options)
-    path.write_bytes(encoded.getvalue())
+    data = encoded.getvalue()
+    if carried and file_format == "JPEG":
+        data = with_carried_bytes(data, carried)
+    elif carried:
+        warnings.append(f"{path.name}: {carried.size} bytes of the JPEG file that are no picture are not put back")
+    path.write_bytes(data)
     return tuple(warnings)
 
 
 def _open(path: Path) -> Image.Image:
+    formats = _FORMATS
+    if path.suffix.lower() in _HEIF_SUFFIXES:
+        formats = (*formats, *_heif_format(path))
     try:
-        return Image.open(path)
+        # Pillow's own limit is one for all threads and below what phones make; ours is checked here.
+        with _OPENING:
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(path, formats=formats)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+        pixels = image.width * image.height
+        if pixels > _BELIEVED_PIXELS and pixels > min(MAX_PIXELS, _PIXELS_PER_BYTE * path.stat().st_size):
+            raise ValueError(f"{image.width} x {image.height} pixels are too many for it")
+        return image
     except FileNotFoundError:
         raise CaptureError(f"{path}: there is no such file") from None
     except PermissionError:
         raise CaptureError(f"{path}: no permission to read it") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise _unreadable(path, error) from None
+
+
+def _heif_format(path: Path) -> tuple[str, ...]:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise CaptureError(
+            f"{path}: reading HEIC photographs needs pillow-heif: pip install 'nerfstudio-mvc[heic]'"
+        ) from None
+    register_heif_opener()
+    return ("HEIF",)
 
 
 def _unreadable(path: Path, error: Exception) -> CaptureError:
@@ -206,7 +288,8 @@ def _split(image: Image.Image, path: Path) -> ImagePixels:
     stored_mode, file_format = image.mode, image.format or "PNG"
     info = dict(image.info)
     if getattr(image, "n_frames", 1) > 1:
-        warn("holds several pictures; only the first is kept")
+        if file_format != "MPO":
+            warn("holds several pictures; only the first is kept")
         image.seek(0)
     picture, alpha = _rgb_and_alpha(image, path, warn)
     if file_format not in _SAVE_OPTIONS and file_format != "MPO":

@@ -5,30 +5,33 @@ scale (`applied_scale`) COLMAP's world before it writes poses and `sparse_pc.ply
 the model beside them and the points are in one world. Signs of camera axes are `camera_axes`' business.
 
 Sparse points come from the COLMAP model if its poses are those of transforms.json, with the views each point was seen
-in; otherwise from `ply_file_path`, without them.
+in; otherwise from `ply_file_path`, without them. Where neither can be had there are none: nothing else depends on them.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from colmap_io.model_folder import find_model
+from colmap_io.camera_models import CAMERA_MODELS
+from colmap_io.model_folder import find_models
 from colmap_io.records import Camera, Image, Model
 from colmap_io.rotation import nearest_rotation
 from nerfstudio_mvc.capture.camera_axes import colmap_from_nerfstudio
 from nerfstudio_mvc.capture.checks import (
-    check_all_posed,
     check_lens,
     check_names,
-    check_pose,
     check_size,
     image_size,
+    listed,
+    rigid_pose,
 )
 from nerfstudio_mvc.capture.colmap_source import (
     IMAGE_FOLDERS,
@@ -37,13 +40,18 @@ from nerfstudio_mvc.capture.colmap_source import (
     pose_of_image,
     read_model_or_refuse,
 )
-from nerfstudio_mvc.capture.image_files import IMAGE_SUFFIXES
 from nerfstudio_mvc.capture.ply_points import read_ply_points
+from nerfstudio_mvc.capture.transforms_paths import NamedPaths, is_path_like, other_files_named
+from nerfstudio_mvc.capture.unposed import geometry_note, with_unposed
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.errors import CaptureError
 
 KIND = "nerfstudio"
 TRANSFORMS_NAME = "transforms.json"
+TRANSFORMS_FILE = re.compile(r"transforms(_train|_val|_test)?\.json")
+SPLIT_NAMES = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
+NERFSTUDIO_LENS = "nerfstudio:"
+"""Before the name of a camera model that is nerfstudio's alone; parameters fx, fy, cx, cy, k1, k2, k3, k4, p1, p2."""
 
 _PERSPECTIVE = frozenset(("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"))
 _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
@@ -79,49 +87,127 @@ class _Fields:
         return number
 
 
-def load_nerfstudio(root: Path) -> Capture:
-    """The capture in `root`, views in the order of the frames in its transforms.json.
+def find_transforms(root: Path) -> list[Path]:
+    """transforms.json in `root`, or else those of its splits, as Blender scenes have them; none may be there."""
+    path = root / TRANSFORMS_NAME
+    return [path] if path.is_file() else [split for split in map(root.joinpath, SPLIT_NAMES) if split.is_file()]
+
+
+def load_nerfstudio(root: Path, transforms_files: Sequence[Path]) -> Capture:
+    """The capture in `root`, views in the order of the frames in `transforms_files`, those without a camera last.
 
     Raises:
-        CaptureError: transforms.json is not valid, names a missing file, has a camera that cannot be used, or has none
-            for some of the images in its folders.
+        CaptureError: a file is not valid, names photographs that are missing, or has a camera that makes no sense.
     """
-    path = root / TRANSFORMS_NAME
+    paths = NamedPaths(root)
+    frames: list[_Frame] = []
+    for path in transforms_files:
+        frames += _frames(path, paths)
+    missing = [frame.written for frame in frames if frame.name is None]
+    if missing:
+        raise CaptureError(
+            f"{transforms_files[0]}: {len(missing)} of {len(frames)} images are not there: {listed(missing, 12)};"
+            " put them back or remove their frames"
+        )
+    notes = []
+    first = {frame.name: frame for frame in reversed(frames)}
+    if len(first) < len(frames):
+        twice = sorted({frame.written for frame in frames if first[frame.name] is not frame})
+        notes.append(f"named more than once, the first camera counts: {listed(twice)}")
+    frames = [frame for frame in frames if first[frame.name] is frame]
+    check_names([frame.name for frame in frames], place=str(transforms_files[0]))
+    files = {frame.name: paths.files[frame.name] for frame in frames}
+    views = _views(frames, files)
+    scaled = [frame.name for frame in frames if frame.scaled]
+    if scaled:
+        notes.append(f"the rotations of {len(scaled)} of {len(frames)} poses have a scale; they are used without it")
+    others, gone = {}, []
+    for text in (text for path in transforms_files for text in other_files_named(_read_json(path))):
+        name = paths.find(text)
+        if name is None and is_path_like(text):
+            gone.append(text)
+        elif name is not None and name not in files:
+            others[name] = paths.files[name]
+    if gone:
+        notes.append(f"{transforms_files[0].name} names files that are not there: {listed(sorted(set(gone)))}")
+    all_views, copies = with_unposed(root, views, named_files=others)
+    points, problem = _points(root, frames[0], frames, views)
+    if problem:
+        notes.append(problem)
+    all_views[: len(views)] = points.views
+    notes += geometry_note(all_views)
+    return Capture(
+        root=root,
+        kind=KIND,
+        views=tuple(all_views),
+        points=points.xyz,
+        point_colors=points.colors,
+        smaller_copies=copies,
+        named_files=others,
+        written_paths=paths.written,
+        notes=tuple(notes),
+    )
+
+
+@dataclass
+class _Frame:
+    """A frame of a transforms.json, with what stands at the top of that file, and the world of the file.
+
+    Attributes:
+        written: its file_path.
+        name: path of its photograph in the archive; None where there is no file.
+        scaled: its rotation had a scale.
+    """
+
+    fields: _Fields
+    path: Path
+    world: np.ndarray
+    written: str
+    name: str | None
+    scaled: bool = False
+
+
+def _frames(path: Path, paths: NamedPaths) -> list[_Frame]:
     transforms = _read_json(path)
     frames = transforms.get("frames")
     if not isinstance(frames, list) or not frames:
         raise CaptureError(f"{path}: it has no frames, so there are no images; process the photographs again")
     if not all(isinstance(frame, dict) for frame in frames):
         raise CaptureError(f"{path}: a frame is not an object with fields; correct the file")
-    names = [_image_name(root, frame, index) for index, frame in enumerate(frames)]
-    check_names(names, place=str(path))
     world = _applied_world(transforms, path)
+    found = []
+    for index, frame in enumerate(frames):
+        written = frame.get("file_path")
+        if not isinstance(written, str) or not written or "\0" in written:
+            raise CaptureError(f"{path}: frame {index} has no file_path; add it or remove the frame")
+        fields = _Fields(frame, transforms, f"{path}: frame {written!r}")
+        found.append(_Frame(fields, path, world, written, paths.find(written, image=True)))
+    return found
+
+
+def _views(frames: Sequence[_Frame], files: Mapping[str, Path]) -> list[View]:
     cameras: dict[Camera, Camera] = {}
     views = []
-    for view_idx, (frame, name) in enumerate(zip(frames, names, strict=True)):
-        fields = _Fields(frame, transforms, f"{path}: frame {name!r}")
-        size = image_size(root / name)
-        camera = _camera(fields, size)
-        check_lens(camera, place=fields.place)
-        check_size(camera, size, path=root / name)
+    for view_idx, frame in enumerate(frames):
+        image_path = files[frame.name]
+        size = image_size(image_path)
+        camera = _camera(frame.fields, size)
+        check_lens(camera, place=frame.fields.place)
+        check_size(camera, size, path=image_path)
+        pose, frame.scaled = _pose(frame.fields, frame.world)
         views.append(
             View(
                 view_idx=view_idx,
-                name=name,
-                image_path=root / name,
+                name=frame.name,
+                image_path=image_path,
                 width=size[0],
                 height=size[1],
                 # Equal cameras share one id, in the order of their first use.
                 camera=cameras.setdefault(camera, replace(camera, camera_id=len(cameras) + 1)),
-                cam_from_world=_pose(fields, world),
+                cam_from_world=pose,
             )
         )
-    extra = [fields.get(key) for frame in frames for fields in (_Fields(frame, {}, ""),) for key in _SIDE_FILES]
-    check_all_posed(views, root=root, other_files=[name for name in extra if isinstance(name, str)])
-    return _with_points(root, transforms, frames, views, world)
-
-
-_SIDE_FILES = ("mask_path", "depth_file_path")
+    return views
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -137,32 +223,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     return transforms
 
 
-def _image_name(root: Path, frame: dict[str, Any], index: int) -> str:
-    """POSIX path below `root` of a frame's image; endings that are left out, as some writers do, are found."""
-    place = f"{root / TRANSFORMS_NAME}: frame {index}"
-    file_path = frame.get("file_path")
-    if not isinstance(file_path, str) or not file_path or "\0" in file_path:
-        raise CaptureError(f"{place} has no file_path; add it or remove the frame")
-    given = PurePosixPath(file_path.replace("\\", "/"))
-    if given.is_absolute():
-        try:
-            given = PurePosixPath(Path(file_path).relative_to(root.absolute()).as_posix())
-        except ValueError:
-            raise CaptureError(
-                f"{place}: {file_path!r} is not inside the capture folder; move the image there and name it anew"
-            ) from None
-    name = given.as_posix()
-    if ".." in given.parts or (root / name).is_file():
-        return name
-    if given.suffix.lower() not in IMAGE_SUFFIXES:
-        for suffix in (".png", ".jpg", ".jpeg", ".JPG", ".webp"):
-            if (root / (name + suffix)).is_file():
-                return name + suffix
-    raise CaptureError(
-        f"{place}: there is no image {root / name}; put it back or remove the frame from {TRANSFORMS_NAME}"
-    )
-
-
 def _applied_world(transforms: dict[str, Any], path: Path) -> np.ndarray:
     """The similarity that took the original world to that of the file. float64 [4, 4]"""
     world = np.eye(4)
@@ -175,7 +235,7 @@ def _applied_world(transforms: dict[str, Any], path: Path) -> np.ndarray:
         size = np.cbrt(np.linalg.det(world[:3, :3]))
     if not (np.isfinite(world).all() and 1e-12 < size < 1e12):
         raise CaptureError(f"{path}: applied_transform or applied_scale cannot be undone; correct them")
-    check_pose(_rigid(world, size), place=f"{path}: applied_transform")
+    rigid_pose(world, place=f"{path}: applied_transform")
     return world
 
 
@@ -192,22 +252,16 @@ def _matrix(value: Any, place: str) -> np.ndarray:
     return matrix
 
 
-def _rigid(similarity: np.ndarray, scale: float) -> np.ndarray:
-    rigid = similarity.copy()
-    rigid[:3, :3] /= scale
-    return rigid
-
-
-def _pose(fields: _Fields, world: np.ndarray) -> np.ndarray:
-    """cam_from_world of a frame in the original world. float64 [4, 4]"""
+def _pose(fields: _Fields, world: np.ndarray) -> tuple[np.ndarray, bool]:
+    """cam_from_world of a frame in the original world, float64 [4, 4]; whether its rotation had a scale."""
     pose = _matrix(fields.get("transform_matrix"), f"{fields.place}: transform_matrix")
-    check_pose(pose, place=fields.place)
+    pose, scaled = rigid_pose(pose, place=fields.place)
     size = np.cbrt(np.linalg.det(world[:3, :3]))
     # A frame's rotation was turned but not scaled, its centre both.
     original = np.eye(4)
     original[:3, :3] = nearest_rotation((world[:3, :3] / size).T @ pose[:3, :3])
     original[:3, 3] = np.linalg.solve(world[:3, :3], pose[:3, 3] - world[:3, 3])
-    return colmap_from_nerfstudio(original)
+    return colmap_from_nerfstudio(original), scaled
 
 
 def _camera(fields: _Fields, size: tuple[int, int]) -> Camera:
@@ -216,30 +270,47 @@ def _camera(fields: _Fields, size: tuple[int, int]) -> Camera:
     if not (width == int(width) and height == int(height) and width > 0 and height > 0):
         raise CaptureError(f"{fields.place}: impossible image size w {width:g}, h {height:g}; correct it")
     model = fields.get("camera_model") or "OPENCV"
+    if not isinstance(model, str) or not model.isprintable() or len(model) > 40:
+        raise CaptureError(f"{fields.place}: camera_model is no name; correct it")
+    size_and_name = {"camera_id": 0, "width": int(width), "height": int(height)}
+    known = CAMERA_MODELS.get(model)
+    if known is not None and model not in (*_PERSPECTIVE, "OPENCV_FISHEYE", "EQUIRECTANGULAR"):
+        # COLMAP's own, by its names for the parameters: as we write them.
+        focal = {"f": "fl_x", "fx": "fl_x", "fy": "fl_y", "k": "k1"}
+        params = tuple(fields.number(focal.get(name, name)) for name in known.param_names)
+        return Camera(model=model, params=params, **size_and_name)
+    lens_known = known is not None and model != "EQUIRECTANGULAR"
     angle = fields.get("camera_angle_x")
     if fields.get("fl_x") is None and angle is not None:
-        focal = width / 2 / math.tan(fields.number("camera_angle_x") / 2 or math.nan)
-        center = (fields.number("cx", width / 2), fields.number("cy", height / 2))
-    else:
-        focal = fields.number("fl_x")
-        center = (fields.number("cx"), fields.number("cy"))
-    pinhole = (focal, fields.number("fl_y", focal), *center)
-    k1, k2, k3, k4, p1, p2 = _distortion(fields)
-    if model == "OPENCV_FISHEYE":
-        name, params = model, (*pinhole, k1, k2, k3, k4)
-    elif not isinstance(model, str) or model not in _PERSPECTIVE:
-        raise CaptureError(
-            f"{fields.place}: the camera model {model!r} is not supported; undistort the images to PINHOLE"
+        focal_x = width / 2 / math.tan(fields.number("camera_angle_x") / 2 or math.nan)
+        pinhole = (
+            focal_x,
+            fields.number("fl_y", focal_x),
+            fields.number("cx", width / 2),
+            fields.number("cy", height / 2),
         )
-    elif k4:
-        raise CaptureError(f"{fields.place}: {model} with k4 is not supported; undistort the images to PINHOLE")
+    else:
+        usual = (None, None, None) if lens_known else (width / 2, width / 2, height / 2)
+        focal_x = fields.number("fl_x", usual[0])
+        pinhole = (
+            focal_x,
+            fields.number("fl_y", focal_x),
+            fields.number("cx", usual[1]),
+            fields.number("cy", usual[2]),
+        )
+    k1, k2, k3, k4, p1, p2 = _distortion(fields)
+    if not lens_known or (k4 and model != "OPENCV_FISHEYE"):
+        # No lens of COLMAP's: kept as it is, under a name that says whose it is.
+        name, params = f"{NERFSTUDIO_LENS}{model}", (*pinhole, k1, k2, k3, k4, p1, p2)
+    elif model == "OPENCV_FISHEYE":
+        name, params = model, (*pinhole, k1, k2, k3, k4)
     elif k3:
         name, params = "FULL_OPENCV", (*pinhole, k1, k2, p1, p2, k3, 0.0, 0.0, 0.0)
     elif "PINHOLE" not in model or k1 or k2 or p1 or p2:
         name, params = "OPENCV", (*pinhole, k1, k2, p1, p2)
     else:
         name, params = "PINHOLE", pinhole
-    return Camera(camera_id=0, model=name, width=int(width), height=int(height), params=params)
+    return Camera(model=name, params=params, **size_and_name)
 
 
 def _distortion(fields: _Fields) -> tuple[float, ...]:
@@ -253,31 +324,49 @@ def _distortion(fields: _Fields) -> tuple[float, ...]:
     return tuple(given.number(key) for key in _DISTORTION)
 
 
-def _with_points(
-    root: Path, transforms: dict[str, Any], frames: list[dict[str, Any]], views: list[View], world: np.ndarray
-) -> Capture:
-    model_folder = find_model(root)
-    if model_folder is not None:
-        model = read_model_or_refuse(model_folder)
-        images = _images_of_views(model, frames, views)
-        if _same_world(views, images):
+@dataclass(frozen=True)
+class _Points:
+    """Sparse points in the original world, and the views with the rows that each sees."""
+
+    xyz: np.ndarray
+    colors: np.ndarray
+    views: Sequence[View]
+
+
+def _points(root: Path, first: _Frame, frames: Sequence[_Frame], views: Sequence[View]) -> tuple[_Points, str]:
+    """The points, from the model whose poses the views have or else from the PLY file; what is wrong with them."""
+    problem = ""
+    for model_folder in find_models(root):
+        try:
+            model = read_model_or_refuse(model_folder)
+            images = _images_of_views(model, [frame.fields.frame for frame in frames], views)
+            same = _same_world(views, images)
+        except CaptureError as error:
+            problem = f"no points are taken from {model_folder.relative_to(root).as_posix()}: {error}"
+            continue
+        if same and len(model.points):
             rows = point_rows(model)
-            views = [
+            seen = [
                 replace(view, point_idxs=rows[image.image_id]) if image is not None else view
                 for view, image in zip(views, images, strict=True)
             ]
-            return Capture(root, KIND, tuple(views), *finite_points(model))
-    ply_file = transforms.get("ply_file_path")
-    if ply_file is None:
-        return Capture(root, KIND, tuple(views), np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
-    if not isinstance(ply_file, str) or "\0" in ply_file:
-        raise CaptureError(f"{root / TRANSFORMS_NAME}: ply_file_path is not a path; correct it or take it out")
-    points, colors = read_ply_points(root / ply_file)
+            return _Points(*finite_points(model), seen), ""
+    none = _Points(np.zeros((0, 3)), np.zeros((0, 3), np.uint8), views)
+    ply_file = first.fields.shared.get("ply_file_path")
+    paths = NamedPaths(root)
+    name = paths.find(ply_file) if isinstance(ply_file, str) else None
+    if name is None:
+        return none, problem
+    try:
+        points, colors = read_ply_points(paths.files[name])
+    except CaptureError as error:
+        return none, f"no points: {error}"
+    world = first.world
     original = np.linalg.solve(world[:3, :3], (points - world[:3, 3]).T).T
-    return Capture(root, KIND, tuple(views), original, colors)
+    return _Points(original, colors, views), problem
 
 
-def _images_of_views(model: Model, frames: list[dict[str, Any]], views: list[View]) -> list[Image | None]:
+def _images_of_views(model: Model, frames: Sequence[dict[str, Any]], views: Sequence[View]) -> list[Image | None]:
     """The model's image of each view, by `colmap_im_id` or else by name; None where it has none."""
     by_id = {image.image_id: image for image in model.images}
     by_name = {}
@@ -290,7 +379,7 @@ def _images_of_views(model: Model, frames: list[dict[str, Any]], views: list[Vie
     return images
 
 
-def _same_world(views: list[View], images: list[Image | None]) -> bool:
+def _same_world(views: Sequence[View], images: list[Image | None]) -> bool:
     """Whether the model's poses are those of the views: otherwise its points lie elsewhere than the cameras look."""
     pairs = [(view, image) for view, image in zip(views, images, strict=True) if image is not None]
     if not pairs:

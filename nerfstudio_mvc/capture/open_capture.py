@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from colmap_io.camera_estimation import estimate_cameras
-from colmap_io.model_folder import find_model
+from colmap_io.model_folder import find_models
 from nerfstudio_mvc.capture.colmap_source import load_colmap
-from nerfstudio_mvc.capture.nerfstudio_source import TRANSFORMS_NAME, load_nerfstudio
+from nerfstudio_mvc.capture.nerfstudio_source import find_transforms, load_nerfstudio
 from nerfstudio_mvc.capture.photo_source import EstimateCameras, load_photographs
 from nerfstudio_mvc.capture.views import Capture
 from nerfstudio_mvc.errors import CaptureError
@@ -17,15 +17,18 @@ from nerfstudio_mvc.errors import CaptureError
 def load_capture(
     root: Path,
     *,
+    colmap_model: Path | None = None,
     estimate_cameras: EstimateCameras = estimate_cameras,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Capture:
-    """Read a capture folder: transforms.json if there is one, else a COLMAP model, else bare photographs.
+    """Read a capture folder: by its transforms.json, else a COLMAP model, else as bare photographs.
 
-    Headers of the images are read, their pixels are not: damage there shows when they are coded.
+    Blender's transforms_train.json and the like stand for transforms.json. Headers of the images are read, and pictures
+    only where it must be found out what they are: damage shows when they are coded.
 
     Args:
         root: the folder.
+        colmap_model: folder of the COLMAP model to take, below `root`; the one with most images when None.
         estimate_cameras: for bare photographs; with pycolmap by default.
         on_progress: called with (stage, done, total) while cameras are estimated.
 
@@ -35,9 +38,14 @@ def load_capture(
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "there is no such folder"
         raise CaptureError(f"{root}: {what}; give the folder that holds the photographs")
-    if (root / TRANSFORMS_NAME).is_file():
-        return load_nerfstudio(root)
-    model_folder = find_model(root)
-    if model_folder is not None:
-        return load_colmap(root, model_folder)
+    models = find_models(root)
+    if colmap_model is not None:
+        chosen = root / colmap_model
+        if not any((chosen / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
+            raise CaptureError(f"{chosen}: there is no COLMAP model; give its folder, for instance sparse/1")
+        models = [chosen, *(folder for folder in models if folder.resolve() != chosen.resolve())]
+    elif transforms := find_transforms(root):
+        return load_nerfstudio(root, transforms)
+    if models:
+        return load_colmap(root, models)
     return load_photographs(root, estimate_cameras=estimate_cameras, on_progress=on_progress)

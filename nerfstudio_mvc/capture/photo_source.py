@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -15,12 +17,14 @@ from colmap_io.records import Model
 from nerfstudio_mvc.capture.checks import check_names, image_size, is_image_name
 from nerfstudio_mvc.capture.colmap_source import capture_of_model
 from nerfstudio_mvc.capture.image_files import read_image, write_image
-from nerfstudio_mvc.capture.views import Capture
+from nerfstudio_mvc.capture.smaller_copies import NUMBERED, find_smaller_copies
+from nerfstudio_mvc.capture.unposed import geometry_note, is_other_picture
+from nerfstudio_mvc.capture.views import Capture, SmallerCopies, View
 from nerfstudio_mvc.errors import CaptureError
 
 KIND = "photographs"
-_NO_PHOTOGRAPHS = re.compile(r"images_\d+|(masks?|depths?)(_\d+)?", re.IGNORECASE)
-"""Folders beside photographs that hold smaller copies, masks or depth."""
+_NO_PHOTOGRAPHS = re.compile(r"(masks?|depths?)(_\d+)?", re.IGNORECASE)
+"""Folders beside photographs that hold masks or depth."""
 
 _READ_BY_COLMAP = frozenset((".jpg", ".jpeg", ".png", ".bmp"))
 
@@ -43,10 +47,12 @@ class EstimateCameras(Protocol):
 def load_photographs(root: Path, *, estimate_cameras: EstimateCameras, on_progress: Progress | None = None) -> Capture:
     """The capture made of all photographs at and below `root`, in the order of their names.
 
+    Those that no camera is found for come last.
+
     Raises:
-        CaptureError: no photograph, an unreadable one, or cameras that cannot be estimated.
+        CaptureError: no photograph, an unreadable one, or no way to estimate cameras.
     """
-    names = find_photographs(root)
+    names, copies = find_photographs(root)
     check_names(names, place=str(root))
     sizes = [image_size(root / name) for name in names]
     with tempfile.TemporaryDirectory(prefix="photographs-") as scratch:
@@ -56,9 +62,14 @@ def load_photographs(root: Path, *, estimate_cameras: EstimateCameras, on_progre
         except ModelError as error:
             # What was called otherwise, the user does not know.
             raise CaptureError(str(error).replace(str(folder), str(root))) from None
-    return capture_of_model(
-        root, model, names={image.image_id: name_of[image.name] for image in model.images}, kind=KIND
-    )
+    placed = {image.image_id: name_of[image.name] for image in model.images}
+    capture = capture_of_model(root, model, names=placed, kind=KIND)
+    views = list(capture.views)
+    for name, (width, height) in zip(names, sizes, strict=True):
+        if name not in set(placed.values()):
+            views.append(View(len(views), name, root / name, width, height, None, None))
+    notes = geometry_note(views, why=", as they overlap too little with the others" if placed else "")
+    return replace(capture, views=tuple(views), smaller_copies=copies, notes=notes)
 
 
 def _readable_by_colmap(root: Path, names: Sequence[str], scratch: Path) -> tuple[Path, dict[str, str]]:
@@ -82,12 +93,20 @@ def _readable_by_colmap(root: Path, names: Sequence[str], scratch: Path) -> tupl
     return scratch, name_of
 
 
-def find_photographs(root: Path) -> list[str]:
-    """POSIX paths below `root` of its photographs, sorted; without hidden folders, masks, depth and smaller copies."""
+def find_photographs(root: Path) -> tuple[list[str], tuple[SmallerCopies, ...]]:
+    """POSIX paths below `root` of its photographs, sorted, and the folders of smaller copies that are none.
+
+    Hidden folders, masks and depth are left out too.
+    """
     found = []
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [
             name for name in subfolders if not name.startswith(".") and not _NO_PHOTOGRAPHS.fullmatch(name)
         ]
         found += [(Path(folder) / name).relative_to(root).as_posix() for name in files if is_image_name(name)]
-    return sorted(found)
+    stems = Counter(PurePosixPath(name).with_suffix("").as_posix() for name in found)
+    names = sorted([name for name in found if not is_other_picture(name, stems=stems)] or found)
+    first = [name for name in names if not any(NUMBERED.fullmatch(part) for part in PurePosixPath(name).parent.parts)]
+    copies = find_smaller_copies(root, first)
+    copied = {path for folder in copies for path in folder.copies.values()}
+    return [name for name in names if name not in copied], copies

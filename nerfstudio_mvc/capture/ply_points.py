@@ -1,4 +1,4 @@
-"""Positions and colours of the vertices in a PLY file, ASCII or binary; other elements and properties are skipped over.
+"""Sparse points as PLY files: read, ASCII or binary, with other elements and properties skipped over; and written.
 
 Gaussians in a PLY file are `splatting`'s business.
 """
@@ -23,6 +23,8 @@ _TYPES = {
 }
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
 _HEADER_LIMIT = 65536
+_SMALL_SCENE = 0.1
+"""Largest side of a scene, world units, of which six decimals are too few."""
 
 
 def read_ply_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +53,22 @@ def read_ply_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise CaptureError(f"{path}: damaged point file ({error}); put it back or take ply_file_path out") from None
     kept = np.isfinite(points).all(1)
     return points[kept], colors[kept]
+
+
+def ply_of_points(points: np.ndarray, colors: np.ndarray) -> bytes:
+    """A PLY file as nerfstudio's ns-process-data writes it.
+
+    Args:
+        points: float64 [P, 3]
+        colors: RGB. uint8 [P, 3]
+    """
+    names = "".join(f"property float {name}\n" for name in "xyz")
+    names += "".join(f"property uint8 {name}\n" for name in ("red", "green", "blue"))
+    decimals = 6 if len(points) == 0 or np.ptp(points, axis=0).max() > _SMALL_SCENE else 8
+    line = f"%.{decimals}f %.{decimals}f %.{decimals}f %d %d %d\n"
+    rows = zip(points.tolist(), colors.tolist(), strict=True)
+    body = "".join(line % (*position, *color) for position, color in rows)
+    return f"ply\nformat ascii 1.0\nelement vertex {len(points)}\n{names}end_header\n{body}".encode()
 
 
 def parse_vertices(data: bytes) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from nerfstudio_mvc.capture.grouping import group_sizes
+from nerfstudio_mvc.capture.grouping import group_sizes, split_into_groups
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.errors import ShapeError
 
@@ -121,8 +121,24 @@ def overlap_order(views: Sequence[View], *, group_size: int) -> list[int]:
     return order
 
 
-def order_views(capture: Capture, order: Order, *, group_size: int) -> list[int]:
-    """view_idx of all views in the order in which they are coded.
+def coding_groups(capture: Capture, order: Order, *, group_size: int) -> list[list[int]]:
+    """view_idx of all views, group by group, in coding order. Views without geometry have groups of their own, in the
+    order of the capture: what was taken one after the other is mostly alike.
+
+    Args:
+        order: see `order_views`.
+        group_size: see `grouping.split_into_groups`.
+
+    Raises:
+        ShapeError: there is no such order, or `group_size` is below 1.
+    """
+    ordered = split_into_groups(order_views(capture.views, order, group_size=group_size), group_size)
+    others = [view.view_idx for view in capture.views if not view.has_geometry]
+    return [*ordered, *split_into_groups(others, group_size)]
+
+
+def order_views(views: Sequence[View], order: Order, *, group_size: int) -> list[int]:
+    """view_idx of those of `views` that have geometry in the order in which they are coded.
 
     Args:
         order: "distance", `coding_order`; "overlap", `overlap_order`; "file", as they come; "random", the same every
@@ -132,23 +148,29 @@ def order_views(capture: Capture, order: Order, *, group_size: int) -> list[int]
     Raises:
         ShapeError: there is no such order.
     """
-    count = len(capture.views)
+    views = [view for view in views if view.has_geometry]
+    positions: list[int] | None = None
     if order == "distance":
-        return coding_order(capture.views)
-    if order == "overlap":
-        return overlap_order(capture.views, group_size=group_size)
-    if order == "file":
-        return list(range(count))
-    if order == "random":
-        return np.random.default_rng(SEED).permutation(count).tolist()
+        positions = coding_order(views) if views else []
+    elif order == "overlap":
+        positions = overlap_order(views, group_size=group_size) if views else []
+    elif order == "file":
+        positions = list(range(len(views)))
+    elif order == "random":
+        positions = np.random.default_rng(SEED).permutation(len(views)).tolist()
+    if positions is not None:
+        return [views[position].view_idx for position in positions]
     raise ShapeError(f'there is no coding order "{order}"; available: {", ".join(ORDERS)}')
 
 
 def nearest_coded(view: View, coded_views: Sequence[View], *, count: int = 2) -> list[int]:
     """Positions in `coded_views` of the `count` cameras nearest to `view`, nearest first; ties go to the later coded.
+    All views have geometry, or the answer is none.
 
     The scale is that of the views given, so encoder and decoder agree when they give the same ones.
     """
+    if not all(known.has_geometry for known in (view, *coded_views)):
+        return []
     distances = camera_distances([view, *coded_views])[0, 1:]
     latest_first = np.argsort(distances[::-1], kind="stable")[:count]
     return [len(coded_views) - 1 - int(position) for position in latest_first]

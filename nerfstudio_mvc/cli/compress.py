@@ -64,6 +64,8 @@ class Compress:
     smaller file (high). Restoring takes as long with either."""
     gaussians: OptionalPath = None
     """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
+    colmap_model: OptionalPath = None
+    """Where structure from motion left several models: the one to take, such as sparse/1, not that of most images."""
     attachments: AttachmentChoice = "lean"
     """Other files carried along, restored byte for byte: all but what can be made again, all, or none."""
     device: DeviceChoice = "auto"
@@ -94,6 +96,7 @@ class Compress:
             depth_effort=self.depth_effort,
             effort=self.effort,
             gaussians=self.gaussians,
+            colmap_model=self.colmap_model,
             attachments=self.attachments,
             device=self.device,
             jobs=self.jobs,

@@ -18,6 +18,7 @@ from nerfstudio_mvc.cli.console import (
 from nerfstudio_mvc.cli.main import run_command
 
 if TYPE_CHECKING:
+    from nerfstudio_mvc.archive.manifest import Manifest
     from nerfstudio_mvc.archive.summary import ArchiveSummary
 
 
@@ -48,17 +49,20 @@ def _print_summary(summary: ArchiveSummary) -> None:
     sizes = tuple(dict.fromkeys((view.width, view.height) for view in manifest.views))
     group_sizes = ", ".join(str(size) for size in summary.group_sizes)
     attached_note = f"{format_count(manifest.attached_files, 'file')}, {format_bytes(summary.attached_bytes)} on disk"
+    files_bytes = summary.attachment_bytes - summary.metadata_bytes
     rows = [
         ("archive", f"{summary.archive}  (format {manifest.version}, written by {manifest.writer})"),
         ("capture", f"{manifest.kind}: {format_count(len(manifest.views), 'view')}, {format_sizes(sizes)}"),
         ("codec", f"{manifest.codec}, quality {manifest.quality:g}, {format_fingerprint(manifest.fingerprint)}"),
+        *_without_geometry(manifest),
         ("groups", f"{len(manifest.groups)}, views in each: {group_sizes}"),
         ("file", format_bytes(summary.file_bytes)),
         ("  photographs", format_bytes(summary.image_bytes)),
         ("  depth", format_bytes(summary.depth_bytes)),
         ("  cameras", format_bytes(summary.camera_bytes)),
         ("  manifest and container", format_bytes(summary.container_bytes)),
-        ("  attached files", f"{format_bytes(summary.attachment_bytes)}  ({manifest.attachments}: {attached_note})"),
+        ("  attached files", f"{format_bytes(files_bytes)}  ({manifest.attachments}: {attached_note})"),
+        ("  EXIF and the like of the photographs", format_bytes(summary.metadata_bytes)),
         ("rate", f"{summary.bpp:.4f} bpp, everything but the attached files counted"),
     ]
     if summary.source_bytes:
@@ -67,6 +71,14 @@ def _print_summary(summary: ArchiveSummary) -> None:
         rows.append(("photographs on disk were", f"{format_bytes(summary.source_bytes)}  ({saving})"))
     rows += [("left out", f"{item.path}  {format_bytes(item.bytes)}  {item.reason}") for item in manifest.left_out]
     print_table(rows)
+
+
+def _without_geometry(manifest: Manifest) -> list[tuple[str, str]]:
+    names = [manifest.views[view_idx].name for view_idx in manifest.without_geometry]
+    if not names:
+        return []
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return [("coded without geometry", f"{format_count(len(names), 'view')}: {shown}")]
 
 
 def main() -> None:

@@ -60,7 +60,11 @@ class MultiViewCodec(Protocol):
         on_view: ViewDone | None = None,
         on_step: StepDone | None = None,
     ) -> EncodedGroup:
-        """Code `views`, given in coding order, at `quality` 1 (smallest) to 8 (best)."""
+        """Code `views`, given in coding order, at `quality` 1 (smallest) to 8 (best).
+
+        Either all of them have geometry (`View.has_geometry`) or none has; `camera` may then be None, and there is no
+        depth.
+        """
         ...
 
     def decode_group(

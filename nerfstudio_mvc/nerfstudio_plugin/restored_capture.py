@@ -57,7 +57,6 @@ def restored_capture(
             archive,
             folder,
             image_format="png",
-            add_transforms=True,
             device=device,
             weights=weights,
             on_event=on_event,

@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from nerfstudio_mvc.archive.attachments import LeftOut, plan_attachments
+from nerfstudio_mvc.archive.attachments import LeftOut
 from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
 from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
-from nerfstudio_mvc.capture.grouping import split_into_groups
 from nerfstudio_mvc.capture.open_capture import load_capture
-from nerfstudio_mvc.capture.view_order import order_views
+from nerfstudio_mvc.capture.view_order import coding_groups
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import OutputError
+from nerfstudio_mvc.pipeline.capture_files import files_of_capture
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.group_encoder import GroupEncoder, plan_of
-from nerfstudio_mvc.pipeline.options import CompressOptions
+from nerfstudio_mvc.pipeline.options import CARRYING, CompressOptions
 from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, ignore_event
 from nerfstudio_mvc.pipeline.quality_search import target_of
 from nerfstudio_mvc.pipeline.reports import CompressReport
@@ -71,15 +71,17 @@ def compress_capture(
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
     run = Run(on_event or ignore_event)
     device = resolve_device(options.device)
-    capture = data if isinstance(data, Capture) else load_capture(Path(data), on_progress=run.step)
+    capture = data
+    if not isinstance(data, Capture):
+        capture = load_capture(Path(data), colmap_model=options.colmap_model, on_progress=run.step)
+    for note in capture.notes:
+        run.warn(note)
     codec = _open_codec(options, device)
-    groups = split_into_groups(order_views(capture, options.order, group_size=options.group_size), options.group_size)
+    groups = coding_groups(capture, options.order, group_size=options.group_size)
     quality, target = options.given_quality, target_of(options)
     if quality is not None:
         run.report(plan_of(capture, groups, codec, quality, device))
-    attachment_plan = plan_attachments(
-        capture.root, view_names=[view.name for view in capture.views], mode=options.attachments, exclude=[output]
-    )
+    attachment_plan = files_of_capture(capture, mode=options.attachments, exclude=[output])
     settings = CodingSettings(codec.name, codec.fingerprint, quality, options.parameters())
     with (
         ArchiveWriter(
@@ -104,7 +106,8 @@ def compress_capture(
             device=device,
             on_progress=lambda stage, done, total: run.step(f"depth prior: {stage}", done, total),
         )
-        encoder = GroupEncoder(capture, groups, codec, device, prior, writer, run, options.jobs)
+        carry = options.attachments in CARRYING
+        encoder = GroupEncoder(capture, groups, codec, device, prior, writer, run, options.jobs, carry=carry)
         if target is None:
             encoder.encode_groups()
             target_line = None

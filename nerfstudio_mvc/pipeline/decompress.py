@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nerfstudio_mvc.archive.attachments import DownscaledFolder
 from nerfstudio_mvc.capture.image_files import ImageMetadata, write_image
+from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
+from nerfstudio_mvc.capture.nerfstudio_source import TRANSFORMS_FILE
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import ArchiveError, OutputError
@@ -27,9 +28,13 @@ from nerfstudio_mvc.pipeline.options import check_jobs
 from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder, tells_case_apart
 from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, StepProgress, ViewDone, Warned, ignore_event, in_turn
 from nerfstudio_mvc.pipeline.reports import DecompressReport
-from nerfstudio_mvc.pipeline.restored_transforms import TRANSFORMS_NAME, renamed_transforms, transforms_of_views
-
-ImageFormat = Literal["keep", "png", "jpg"]
+from nerfstudio_mvc.pipeline.restored_names import ImageFormat, restored_names
+from nerfstudio_mvc.pipeline.restored_transforms import (
+    TRANSFORMS_NAME,
+    leads_elsewhere,
+    transforms_of_views,
+    with_restored_paths,
+)
 
 
 def decompress_archive(
@@ -38,7 +43,6 @@ def decompress_archive(
     *,
     views: Sequence[str] | None = None,
     image_format: ImageFormat = "keep",
-    add_transforms: bool = False,
     device: str = "auto",
     jobs: int | None = None,
     skip_damaged: bool = False,
@@ -54,8 +58,7 @@ def decompress_archive(
         output_dir: the folder to make; it appears only when it is complete.
         views: names of the only photographs to restore, whole or last part; no attached file is restored then.
         image_format: "keep" writes each photograph under its own name; "png" and "jpg" change the names' endings,
-            and those in transforms.json with them.
-        add_transforms: write a transforms.json even where the capture had its cameras in a COLMAP model alone.
+            and those in transforms.json with them. A folder that had no transforms.json gets one.
         device: "auto", "cpu" or "cuda".
         jobs: groups that are decoded at once, in threads; as many as cores and memory allow when None.
         skip_damaged: restore what is whole instead of giving up at the first damage.
@@ -77,9 +80,7 @@ def decompress_archive(
     with OpenArchive(Path(archive), device=device, weights=weights, codec=codec) as source:
         wanted = None if views is None else {source.find_view(name) for name in views}
         with output_folder(output_dir, force=force) as folder:
-            restore = _Restore(
-                source, folder, image_format, add_transforms, skip_damaged, in_turn(on_event or ignore_event)
-            )
+            restore = _Restore(source, folder, image_format, skip_damaged, in_turn(on_event or ignore_event))
             if wanted is None and not tells_case_apart(folder):
                 _refuse_collisions(source, output_dir)
             restore.photographs(wanted, jobs=jobs)
@@ -115,7 +116,6 @@ class _Restore:
     source: OpenArchive
     folder: Path
     image_format: ImageFormat
-    add_transforms: bool
     skip_damaged: bool
     report: OnEvent
     written: list[int] = field(default_factory=list)
@@ -124,12 +124,19 @@ class _Restore:
     warnings: list[str] = field(default_factory=list)
     attached: int = 0
     remade: int = 0
-    has_cameras: bool = False
-    has_transforms: bool = False
     names: dict[int, str] = field(init=False)
+    attachment_names: frozenset[str] = field(init=False)
+    paths_written: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.names = restored_names(self.source.views, self.image_format)
+        try:
+            self.attachment_names = frozenset(self.source.reader.attachment_sizes())
+        except ArchiveError as error:
+            if not self.skip_damaged:
+                raise
+            self.attachment_names = frozenset()
+            self.warn(str(error))
+        self.names = restored_names(self.source.views, self.image_format, taken=self.attachment_names)
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
@@ -165,7 +172,8 @@ class _Restore:
             for decoded in decoded_groups:
                 for view_idx in sorted(decoded.pixels):
                     view = self.source.views[view_idx]
-                    self._write_view(view, decoded.pixels[view_idx], metadata.get(view_idx), copies)
+                    carried = decoded.carried.get(view_idx)
+                    self._write_view(view, decoded.pixels[view_idx], metadata.get(view_idx), carried, copies)
                 self.lost += [self.source.views[view_idx].name for view_idx in decoded.lost]
                 self.differing += [self.source.views[view_idx].name for view_idx in decoded.differing]
                 if decoded.problem:
@@ -191,13 +199,17 @@ class _Restore:
             self.warn(str(error))
 
     def cameras(self) -> None:
-        """Write a transforms.json from the stored cameras where no attached file holds cameras, or it is asked for."""
-        if self.has_transforms or (self.has_cameras and not self.add_transforms):
+        """Write a transforms.json from the stored cameras where no attached file is one."""
+        if any(map(TRANSFORMS_FILE.fullmatch, self.attachment_names)) or all(
+            view.camera is None for view in self.source.views
+        ):
             return
-        transforms, problem = transforms_of_views(self.source.views, names=self.names)
+        points = self.source.reader.manifest.points_file
+        transforms, problem = transforms_of_views(
+            self.source.views, names=self.names, ply_file_path=points if points in self.attachment_names else None
+        )
         if problem:
             self.warn(problem)
-            return
         self._write_file(TRANSFORMS_NAME, json.dumps(transforms, indent=2).encode())
         self.remade += 1
 
@@ -216,61 +228,55 @@ class _Restore:
             return {}
 
     def _write_view(
-        self, view: View, pixels: np.ndarray, metadata: ImageMetadata | None, copies: Sequence[DownscaledFolder]
+        self,
+        view: View,
+        pixels: np.ndarray,
+        metadata: ImageMetadata | None,
+        carried: CarriedBytes | None,
+        copies: Sequence[DownscaledFolder],
     ) -> None:
         name = self.names[view.view_idx]
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for warning in write_image(path, pixels, metadata):
+        for warning in write_image(self._place(name), pixels, metadata, carried):
             self.warn(warning)
         self.written.append(view.view_idx)
         for copy in copies:
+            sizes = dict(zip(copy.view_idxs, copy.sizes, strict=True))
             copy_name = downscaled_name(copy, view, restored=name)
-            if copy_name is not None:
-                copy_path = self.folder / copy_name
-                copy_path.parent.mkdir(parents=True, exist_ok=True)
-                smaller = shrink(pixels, copy.factor)
-                write_image(copy_path, smaller, metadata and shrink_metadata(metadata, smaller))
+            if view.view_idx in sizes and copy_name is not None:
+                smaller = shrink(pixels, sizes[view.view_idx])
+                write_image(self._place(copy_name), smaller, metadata and shrink_metadata(metadata, smaller))
                 self.remade += 1
 
     def _write_attachment(self, path: str, content: bytes) -> None:
         self.attached += 1
-        if PurePosixPath(path).name in (TRANSFORMS_NAME, "images.bin", "images.txt"):
-            self.has_cameras = True
-        if path == TRANSFORMS_NAME:
-            self.has_transforms = True
-        views = self.source.views
-        renamed = {view.name: name for view in views if (name := self.names[view.view_idx]) != view.name}
-        if path == TRANSFORMS_NAME and renamed:
-            content = renamed_transforms(content, renamed)
-            self.warn(f"{path} now names the .{self.image_format} files; a COLMAP model keeps the original names")
+        if TRANSFORMS_FILE.fullmatch(path):
+            content = self._with_restored_paths(path, content)
         self._write_file(path, content)
 
+    def _with_restored_paths(self, path: str, content: bytes) -> bytes:
+        """A transforms.json as it was, or as it has to be where files lie elsewhere or are called otherwise now."""
+        renamed = {view.name: name for view in self.source.views if (name := self.names[view.view_idx]) != view.name}
+        written = self.source.reader.manifest.written_paths
+        elsewhere = any(map(leads_elsewhere, written))
+        if not renamed and not elsewhere:
+            return content
+        if renamed:
+            self.warn(f"{path} now names the .{self.image_format} files; a COLMAP model keeps the original names")
+        if elsewhere:
+            self.warn(f"{path} had absolute paths, or some out of its folder; they now lead to the restored files")
+        return with_restored_paths(content, written_paths=written, renamed=renamed, what=path)
+
     def _write_file(self, path: str, content: bytes) -> None:
+        self._place(path).write_bytes(content)
+
+    def _place(self, path: str) -> Path:
+        """Where the file `path` is to be written: nowhere twice."""
+        if path in self.paths_written:
+            raise ArchiveError(f'{self.source.archive} is damaged: it holds "{path}" twice. Fetch or make it again.')
+        self.paths_written.add(path)
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-
-
-def restored_names(views: Sequence[View], image_format: ImageFormat) -> dict[int, str]:
-    """view_idx -> the name of its photograph when it is written in `image_format`.
-
-    A name that says so already stays; where two would become one (a.jpg, a.tif), the new ending is added to the old.
-    """
-    suffixes = {"keep": (), "png": (".png",), "jpg": (".jpg", ".jpeg")}[image_format]
-    if not suffixes:
-        return {view.view_idx: view.name for view in views}
-    names = {}
-    for view in views:
-        path = PurePosixPath(view.name)
-        names[view.view_idx] = str(path if path.suffix.lower() in suffixes else path.with_suffix(suffixes[0]))
-    taken = Counter(names.values())
-    return {
-        view.view_idx: names[view.view_idx]
-        if taken[names[view.view_idx]] == 1 or names[view.view_idx] == view.name
-        else f"{view.name}{suffixes[0]}"
-        for view in views
-    }
+        return target
 
 
 def _some(names: Sequence[str], limit: int = 5) -> str:

@@ -18,14 +18,14 @@ from nerfstudio_mvc.capture.views import View
 
 
 def downscaled_name(folder: DownscaledFolder, view: View, *, restored: str) -> str | None:
-    """POSIX path of the smaller copy of `view` in `folder`; None when it had none there.
+    """POSIX path of the smaller copy of `view` in `folder`; None where it is no photograph of that folder's source.
 
     Args:
         restored: what its photograph is called now; where that is another name than before, nerfstudio looks for copies
             of the new name.
     """
     name, source = PurePosixPath(view.name), PurePosixPath(folder.source)
-    if not name.is_relative_to(source) or (folder.view_idxs is not None and view.view_idx not in folder.view_idxs):
+    if not name.is_relative_to(source):
         return None
     if restored != view.name:
         return str(PurePosixPath(folder.path) / PurePosixPath(restored).relative_to(source))
@@ -33,11 +33,9 @@ def downscaled_name(folder: DownscaledFolder, view: View, *, restored: str) -> s
     return str(copy.with_suffix(folder.suffix) if folder.suffix else copy)
 
 
-def shrink(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """An image `factor` times smaller, sides rounded down as nerfstudio does. uint8 [H, W, 3] -> [H/f, W/f, 3]"""
-    height, width = pixels.shape[:2]
-    size = max(1, width // factor), max(1, height // factor)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image reduced to `size` (w, h), with the filter of nerfstudio's ffmpeg. uint8 [H, W, 3] -> [h, w, 3]"""
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
 def shrink_metadata(metadata: ImageMetadata, pixels: np.ndarray) -> ImageMetadata:

@@ -73,7 +73,9 @@ def export_depth(
         view.view_idx: PurePosixPath(os.path.relpath(view.image_path or data / view.name, output_dir)).as_posix()
         for view in capture.views
     }
-    transforms, problem = transforms_of_views(capture.views, names=photographs)
+    # nerfstudio wants depth for every frame or for none.
+    with_depth = [view for view, depth_map in zip(capture.views, prior.maps, strict=True) if depth_map is not None]
+    transforms, problem = transforms_of_views(with_depth, names=photographs)
     if problem:
         on_event(Warned(problem))
     names = {view.view_idx: _flat_name(view.name) for view in capture.views}
@@ -87,12 +89,8 @@ def export_depth(
             write_depth(folder / "depths" / f"{names[view_idx]}.{file_format}", depth_map, unit=unit)
             write_preview(folder / "previews" / f"{names[view_idx]}.png", depth_map)
         if not problem:
-            # nerfstudio wants depth for every frame or for none.
-            kept = [view_idx for view_idx, depth_map in enumerate(prior.maps) if depth_map is not None]
-            frames = [transforms["frames"][view_idx] for view_idx in kept]
-            for view_idx, frame in zip(kept, frames, strict=True):
-                frame["depth_file_path"] = f"depths/{names[view_idx]}.{file_format}"
-            transforms["frames"] = frames
+            for view, frame in zip(with_depth, transforms["frames"], strict=True):
+                frame["depth_file_path"] = f"depths/{names[view.view_idx]}.{file_format}"
             (folder / TRANSFORMS_NAME).write_text(json.dumps(transforms, indent=4), encoding="utf-8")
     return DepthReport(
         output_dir,

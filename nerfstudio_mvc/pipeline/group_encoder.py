@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from nerfstudio_mvc.archive.carried_strings import packed_size, with_carried
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.writer import ArchiveWriter
+from nerfstudio_mvc.capture.image_files import read_carried_bytes
+from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
 from nerfstudio_mvc.capture.views import Capture, SourceView, View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec
 from nerfstudio_mvc.pipeline.compression_run import Run, image_path
@@ -32,7 +35,12 @@ class _Group:
 
 @dataclass(frozen=True)
 class GroupEncoder:
-    """All that coding the groups takes; `jobs` of them at once, None: as many as cores and memory allow."""
+    """All that coding the groups takes.
+
+    Attributes:
+        jobs: groups at once; as many as cores and memory allow when None.
+        carry: whether bytes of the photographs' files that are neither picture nor EXIF go along.
+    """
 
     capture: Capture
     groups: Sequence[Sequence[int]]
@@ -42,6 +50,7 @@ class GroupEncoder:
     writer: ArchiveWriter
     run: Run
     jobs: int | None
+    carry: bool = True
 
     def encode_groups(self) -> None:
         """Code the groups that the writer does not have, `jobs` of them at once."""
@@ -86,9 +95,21 @@ class GroupEncoder:
 
     def _keep(self, group: _Group, encoded: EncodedGroup) -> None:
         checks = {view_idx: pixel_check(pixels) for view_idx, pixels in encoded.reconstructions.items()}
-        self.writer.add_group(encoded.coded, pixel_checks=checks)
+        self.writer.add_group(with_carried(encoded.coded, self._carried(group)), pixel_checks=checks)
         for source in group.sources:
             self.run.view_psnr_db.append(psnr_db(source.pixels, encoded.reconstructions[source.view.view_idx]))
+
+    def _carried(self, group: _Group) -> dict[int, CarriedBytes]:
+        """Bytes of the photographs' files that are put back as they were."""
+        if not self.carry:
+            return {}
+        return {source.view.view_idx: read_carried_bytes(image_path(source.view)) for source in group.sources}
+
+    def carried_bytes(self) -> int:
+        """What these take in the archive, all together."""
+        if not self.carry:
+            return 0
+        return sum(packed_size(read_carried_bytes(image_path(view))) for view in self.capture.views)
 
 
 def plan_of(

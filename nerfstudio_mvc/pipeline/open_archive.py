@@ -12,8 +12,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from nerfstudio_mvc.archive.carried_strings import without_carried
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
+from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import Explains, MultiViewCodec, ViewDone
 from nerfstudio_mvc.coded import CodedGroup
@@ -30,6 +32,7 @@ class DecodedGroup:
     Attributes:
         group_idx: which.
         pixels: view_idx -> uint8 [H, W, 3] of the wanted views that decoded.
+        carried: view_idx -> other bytes of the photograph's file, where there are some.
         differing: view_idx of views whose pixels are not exactly those the encoder saw.
         lost: view_idx of wanted views that are damaged.
         problem: why they are lost; "" when nothing is.
@@ -37,6 +40,7 @@ class DecodedGroup:
 
     group_idx: int
     pixels: dict[int, np.ndarray]
+    carried: dict[int, CarriedBytes]
     differing: tuple[int, ...]
     lost: tuple[int, ...]
     problem: str
@@ -180,10 +184,12 @@ class OpenArchive:
             return _StoredGroup(damage.intact, wanted, self.reader.pixel_checks(group_idx), str(damage))
 
     def _decode_group(self, group: _StoredGroup, *, skip_damaged: bool, on_view: ViewDone) -> DecodedGroup:
-        pixels, problem = self._decode_strings(group.coded, group.wanted, skip_damaged=skip_damaged, on_view=on_view)
+        coded, carried = without_carried(group.coded)
+        pixels, problem = self._decode_strings(coded, group.wanted, skip_damaged=skip_damaged, on_view=on_view)
         return DecodedGroup(
             group_idx=group.coded.group_idx,
             pixels=pixels,
+            carried=carried,
             differing=tuple(idx for idx in pixels if pixel_check(pixels[idx]) != group.pixel_checks.get(idx)),
             lost=tuple(view_idx for view_idx in group.wanted if view_idx not in pixels),
             problem=group.problem or problem,

@@ -23,6 +23,8 @@ DEFAULT_ORDER: Order = "distance"
 DepthChoice = Literal["auto", "gaussians", "sparse", "none"]
 PictureCoding = Literal["av1", "learned"]
 AttachmentChoice = Literal["lean", "all", "none"]
+CARRYING: tuple[AttachmentChoice, ...] = ("lean", "all")
+"""With which bytes of the photographs' files that are neither picture nor EXIF go along."""
 
 _CHOICES = {
     "pictures": PictureCoding,
@@ -45,11 +47,12 @@ class CompressOptions:
             counted), this mean PSNR of the views, or this size of the whole file; within about 2 %, 0.1 dB, and at most
             3 % below. A few views are coded at several qualities, and all of them again where the first try misses.
         group_size: about how many views are coded together; a group decodes without the others.
-        order: which view follows which; see `capture.view_order.order_views`.
+        order: which view follows which; see `capture.view_order.coding_groups`.
         depth: how the depth of the views is found; see `splatting.prior.estimate_depth`.
         depth_effort: how long fitting Gaussians may take.
         effort: how long encoding the pictures may take; it says nothing to a codec of your own.
         gaussians: trained 3D Gaussians to take the depth from.
+        colmap_model: folder of the COLMAP model to take, below the capture folder; the one with most images when None.
         attachments: "lean" carries every other file but those that can be made again, "all" everything, "none" nothing.
         device: "auto", "cpu" or "cuda".
         jobs: groups that are coded at once, in threads; as many as cores and memory allow when None.
@@ -73,6 +76,7 @@ class CompressOptions:
     depth_effort: Effort = "default"
     effort: Effort = "default"
     gaussians: Path | None = None
+    colmap_model: Path | None = None
     attachments: AttachmentChoice = "lean"
     device: str = "auto"
     jobs: int | None = None
@@ -126,6 +130,7 @@ class CompressOptions:
             "depth": self.depth,
             "depth_effort": self.depth_effort,
             "effort": self.effort,
+            "attachments": self.attachments,
             "gaussians": None if self.gaussians is None else Path(self.gaussians).name,
             **{f"target_{kind}": value for kind, value in targets.items() if value is not None},
         }

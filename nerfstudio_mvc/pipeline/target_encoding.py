@@ -18,13 +18,13 @@ from nerfstudio_mvc.pipeline.quality_search import QualityTarget, Sample, outcom
 def encode_for_target(encoder: GroupEncoder, target: QualityTarget, plan: AttachmentPlan) -> str:
     """Code all groups at the quality that comes to the target; says what was reached."""
     writer, run = encoder.writer, encoder.run
-    rest_bytes = 0
+    rest_bytes, carried_bytes = 0, 0 if target.kind == "psnr" else encoder.carried_bytes()
     if target.kind == "size":
         for view in encoder.capture.views:
             run.read_pixels(view)  # EXIF, profiles and alpha are part of the file
-        rest_bytes = writer.rest_bytes(plan, image_metadata=run.metadata)
+        rest_bytes = writer.rest_bytes(plan, image_metadata=run.metadata) + carried_bytes
     elif target.kind == "bpp":
-        rest_bytes = writer.rest_bytes(replace(plan, files=()), image_metadata={})
+        rest_bytes = writer.rest_bytes(replace(plan, files=(), points=None), image_metadata={})
     search = None
     if writer.quality is None:
         view_pixels = [view.width * view.height for view in encoder.capture.views]
@@ -37,7 +37,7 @@ def encode_for_target(encoder: GroupEncoder, target: QualityTarget, plan: Attach
     while True:
         encoder.report_plan()
         encoder.encode_groups()
-        reached = _reached(encoder, target, rest_bytes)
+        reached = _reached(encoder, target, rest_bytes - carried_bytes)
         if reached is None:
             return f"{target.text(target.value)} wanted; quality {writer.quality:g} as in the run that was resumed"
         line, shortfall = outcome(target, writer.quality, reached)

@@ -19,7 +19,12 @@ BETWEEN = 1.4
 
 
 def order_within_group(views: Sequence[View]) -> list[int]:
-    """Positions in `views` in the order in which they are coded; `views` are so that neighbours overlap."""
+    """Positions in `views` in the order in which they are coded; `views` are so that neighbours overlap.
+
+    Views without geometry stay in their order.
+    """
+    if not all(view.has_geometry for view in views):
+        return list(range(len(views)))
     distances = camera_distances(views)
     order = [0]
     while len(order) < len(views):

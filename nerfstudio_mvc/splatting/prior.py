@@ -7,7 +7,7 @@ This module owns the choice of a method and its result; the methods live in `spa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +46,8 @@ def estimate_depth(
     """z-depth of every view of `capture`.
 
     Args:
-        capture: views with photographs on this machine (only read by "gaussians" when they must be fitted).
+        capture: views with photographs on this machine (only read by "gaussians" when they must be fitted); those
+            without geometry get no depth.
         method: "gaussians" fits 3D Gaussians (or reads `gaussians`) and takes their median depth; "sparse"
             interpolates the inverse depth of the sparse points; "none" gives no depth; "auto" takes
             "gaussians" from 3 views and 100 points on, else "sparse".
@@ -62,6 +63,21 @@ def estimate_depth(
     report = on_progress or (lambda stage, done, total: None)
     if method == "none":
         return DepthPrior((None,) * len(capture.views), "none", "no depth, as asked")
+    placed = [view for view in capture.views if view.has_geometry]
+    if not placed:
+        return DepthPrior((None,) * len(capture.views), "none", "no depth: no view has a camera")
+    if len(placed) < len(capture.views):
+        prior = estimate_depth(
+            replace(capture, views=tuple(placed)),
+            method=method,
+            gaussians=gaussians,
+            effort=effort,
+            device=device,
+            threads=threads,
+            on_progress=on_progress,
+        )
+        maps = dict(zip((view.view_idx for view in placed), prior.maps, strict=True))
+        return replace(prior, maps=tuple(maps.get(view.view_idx) for view in capture.views))
     if method == "sparse":
         return _sparse_prior(capture, "as asked", report)
     if method == "auto" and gaussians is None:

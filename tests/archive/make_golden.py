@@ -1,7 +1,7 @@
 """Adds a golden archive: one of the present format, kept for ever. It never overwrites one.
 
-    python tests/archive/make_golden.py v1_container
-    python tests/archive/make_golden.py v1_lmvic_q3 --archive small.mvc
+    python tests/archive/make_golden.py v2_container
+    python tests/archive/make_golden.py v2_lmvic_q3 --archive small.mvc
 
 Without --archive a made-up capture with random strings is written: it pins the container, the cameras and the packing
 of attachments. With --archive a finished archive is taken over, such as `ns-mvc-compress` makes of a tiny capture. What

@@ -63,12 +63,13 @@ def write_archive(
     """Write an archive; returns its groups."""
     mode = options.pop("mode", "lean")
     metadata = options.pop("image_metadata", {})
+    copies = options.pop("smaller_copies", ())
     coded = [make_group(group_idx, tuple(order)) for group_idx, order in enumerate(groups)]
     with ArchiveWriter(path, views=views, kind="nerfstudio", groups=groups, settings=SETTINGS, **options) as writer:
         for group in coded:
             if not writer.has_group(group.group_idx):
                 writer.add_group(group, pixel_checks=pixel_checks(group))
-        plan = plan_attachments(root, view_names=[view.name for view in views], mode=mode)
+        plan = plan_attachments(root, view_names=[view.name for view in views], mode=mode, smaller_copies=copies)
         writer.finish(plan, image_metadata=metadata)
     return coded
 

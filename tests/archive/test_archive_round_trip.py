@@ -19,6 +19,7 @@ from nerfstudio_mvc.archive.reader import ArchiveReader
 from nerfstudio_mvc.archive.summary import summarize
 from nerfstudio_mvc.archive.writer import ArchiveWriter
 from nerfstudio_mvc.capture.image_files import ImageMetadata
+from nerfstudio_mvc.capture.views import SmallerCopies
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, OutputError, ShapeError
 
 GROUPS = [[2, 0], [1, 3]]
@@ -43,7 +44,9 @@ def left_behind(folder):
 def test_everything_returns(tmp_path, capture):
     root, views = capture
     path = tmp_path / "a.mvc"
-    groups = write_archive(path, root, views, GROUPS)
+    name = Path(views[0].name).name
+    copies = SmallerCopies("images_2", "images", {views[0].name: f"images_2/{name}"}, ((20, 15),))
+    groups = write_archive(path, root, views, GROUPS, smaller_copies=[copies])
     with ArchiveReader(path) as reader:
         manifest = reader.manifest
         assert [reader.read_group(idx) for idx in (1, 0)] == [groups[1], groups[0]]
@@ -57,7 +60,7 @@ def test_everything_returns(tmp_path, capture):
         assert reader.attachment_sizes() == {name: len(data) for name, data in attached.items()}
     assert attached == {name: (root / name).read_bytes() for name in attached}
     assert len(attached) == 5 == manifest.attached_files
-    assert [folder.path for folder in manifest.downscaled] == ["images_2"]
+    assert [(folder.path, folder.sizes) for folder in manifest.downscaled] == [("images_2", ((20, 15),))]
     assert [line.path for line in manifest.left_out] == ["images_2"]
     assert (manifest.codec, manifest.fingerprint, manifest.quality) == ("lmvic", "5b1e07", 3.0)
     assert manifest.parameters == {"group_size": 2}
@@ -294,11 +297,13 @@ def test_image_metadata_returns_and_equal_profiles_are_stored_once(tmp_path, cap
     write_archive(tmp_path / "bare.mvc", root, views, GROUPS)
     with ArchiveReader(tmp_path / "lean.mvc") as reader:
         assert reader.read_image_metadata() == metadata
-        assert len(dict(reader.read_attachments())) == reader.manifest.attached_files == 5
+        assert len(dict(reader.read_attachments())) == reader.manifest.attached_files == 6
     with ArchiveReader(tmp_path / "none.mvc") as reader:
         assert reader.read_image_metadata() == {}
-    with_metadata, without = (summarize(tmp_path / name).attachment_bytes for name in ("lean.mvc", "bare.mvc"))
-    assert with_metadata - without < 3600
+    with_metadata, without = (summarize(tmp_path / name) for name in ("lean.mvc", "bare.mvc"))
+    assert with_metadata.attachment_bytes - without.attachment_bytes < 3600
+    assert 3000 < with_metadata.metadata_bytes < 3600
+    assert without.metadata_bytes == 0
 
 
 def test_unknown_view_names_what_is_there(tmp_path, capture):

@@ -1,13 +1,33 @@
 """Which files are attached: nothing is lost without a line that says so."""
 
 import os
+import sqlite3
+import zipfile
+from contextlib import closing
 
 import pytest
 
 from nerfstudio_mvc.archive.attachments import DownscaledFolder, plan_attachments
-from nerfstudio_mvc.errors import OutputError
+from nerfstudio_mvc.capture.views import SmallerCopies
+from nerfstudio_mvc.errors import CaptureError, OutputError
 
 VIEWS = ["images/a.jpg", "images/sub/b.PNG"]
+COPIES = (
+    SmallerCopies("images_2", "images", {VIEWS[1]: "images_2/sub/b.PNG", VIEWS[0]: "images_2/a.jpg"}, ((9, 8), (7, 6))),
+    SmallerCopies("images_4", "images", {"images/a.jpg": "images_4/a.png"}, ((3, 2),)),
+)
+
+
+def colmap_database(path, *, extra_table=False, descriptors=True):
+    with closing(sqlite3.connect(path)) as database, database:
+        for table in ("cameras", "images", "matches", "two_view_geometries", "pose_priors"):
+            database.execute(f"CREATE TABLE {table} (image_id INTEGER)")
+        for table in ("keypoints", "descriptors"):
+            database.execute(f"CREATE TABLE {table} (image_id INTEGER, rows INTEGER)")
+        database.execute("INSERT INTO keypoints VALUES (1, 7)")
+        database.execute(f"INSERT INTO descriptors VALUES (1, {7 if descriptors else 0})")
+        if extra_table:
+            database.execute("CREATE TABLE notes (text TEXT)")
 
 
 @pytest.fixture
@@ -21,20 +41,26 @@ def capture(tmp_path):
         "images_4/notes.txt",
         "masks_2/a.png",
         "transforms.json",
-        "colmap/database.db",
-        "colmap/database.db-wal",
         "colmap/sparse/0/images.bin",
         "dense/stereo/depth_maps/a.jpg.geometric.bin",
+        "dense/stereo/fusion.cfg",
         "distorted/sparse/0/images.bin",
         ".hidden/ümlaut 1.txt",
     ]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(path.encode())
+    colmap_database(root / "colmap/database.db")
+    (root / "colmap/database.db-wal").write_bytes(b"colmap/database.db-wal")
+    (root / "dense/stereo/depth_maps/a.jpg.geometric.bin").write_bytes(b"4&3&1&" + bytes(48))
     return root
 
 
+def lean(capture, **options):
+    return plan_attachments(capture, view_names=VIEWS, smaller_copies=COPIES, **options)
+
+
 def test_lean_leaves_out_what_can_be_made_again_and_says_so(capture):
-    plan = plan_attachments(capture, view_names=VIEWS)
+    plan = lean(capture)
     assert plan.files == (
         ".hidden/ümlaut 1.txt",
         "colmap/sparse/0/images.bin",
@@ -45,23 +71,65 @@ def test_lean_leaves_out_what_can_be_made_again_and_says_so(capture):
     assert {line.path: line.bytes for line in plan.left_out} == {
         "images_2": len("images_2/a.jpg") + len("images_2/sub/b.PNG"),
         "images_4": len("images_4/a.png"),
-        "colmap/database.db": len("colmap/database.db"),
+        "colmap/database.db": (capture / "colmap/database.db").stat().st_size,
         "colmap/database.db-wal": len("colmap/database.db-wal"),
-        "dense/stereo": len("dense/stereo/depth_maps/a.jpg.geometric.bin"),
+        "dense/stereo": 54 + len("dense/stereo/fusion.cfg"),
         "distorted": len("distorted/sparse/0/images.bin"),
     }
     assert all(line.reason for line in plan.left_out)
     assert plan.downscaled == (
-        DownscaledFolder("images_2", "images", 2, "", None, 32),
-        DownscaledFolder("images_4", "images", 4, ".png", (0,), 14),
+        DownscaledFolder("images_2", "images", "", (0, 1), ((7, 6), (9, 8)), 32),
+        DownscaledFolder("images_4", "images", ".png", (0,), ((3, 2),), 14),
     )
 
 
-def test_all_leaves_out_nothing(capture):
-    plan = plan_attachments(capture, view_names=VIEWS, mode="all")
-    files = {path.relative_to(capture).as_posix() for path in capture.rglob("*") if path.is_file()}
-    assert set(plan.files) == files - set(VIEWS)
-    assert plan.left_out == () == plan.downscaled
+def test_copies_that_nobody_vouches_for_are_carried(capture):
+    files = plan_attachments(capture, view_names=VIEWS).files
+    assert {"images_2/a.jpg", "images_2/sub/b.PNG", "images_4/a.png"} <= set(files)
+
+
+@pytest.mark.parametrize("options", [{"extra_table": True}, {"descriptors": False}, None])
+def test_other_databases_are_carried(capture, options):
+    """Of another program, with features that COLMAP does not find again, or none at all."""
+    path = capture / "colmap/database.db"
+    path.unlink()
+    if options is None:
+        path.write_bytes(b"no database")
+    else:
+        colmap_database(path, **options)
+    (capture / "colmap/database.db-wal").write_bytes(b"not yet merged")
+    before = set(capture.rglob("*"))
+    files = lean(capture).files
+    assert {"colmap/database.db", "colmap/database.db-wal"} <= set(files)
+    assert set(capture.rglob("*")) == before
+
+
+@pytest.mark.parametrize("path", ["dense/stereo/left/a.jpg", "dense/stereo/depth_maps/b.bin", "distorted/readme.md"])
+def test_a_workspace_is_left_out_only_if_all_of_it_is_colmaps(capture, path):
+    (capture / path).parent.mkdir(exist_ok=True)
+    (capture / path).write_bytes(b"\x93NUMPY")
+    folder = "/".join(path.split("/")[: 2 if "stereo" in path else 1])
+    files = lean(capture).files
+    assert path in files
+    own = {file.relative_to(capture).as_posix() for file in (capture / folder).rglob("*") if file.is_file()}
+    assert own <= set(files)
+
+
+def test_what_transforms_json_names_is_always_carried(capture, tmp_path):
+    (tmp_path / "elsewhere.png").write_bytes(b"mask")
+    named = {
+        "images_2/a.jpg": capture / "images_2/a.jpg",
+        "dense/stereo/fusion.cfg": capture / "dense/stereo/fusion.cfg",
+        "colmap/database.db": capture / "colmap/database.db",
+        "outside/elsewhere.png": tmp_path / "elsewhere.png",
+    }
+    plan = lean(capture, named_files=named)
+    assert set(named) <= set(plan.files)
+    assert {line.path for line in plan.left_out} == {"images_4", "distorted"}
+    assert plan.source("outside/elsewhere.png") == tmp_path / "elsewhere.png"
+    assert plan.source("transforms.json") == capture / "transforms.json"
+    with pytest.raises(CaptureError, match="absolute"):
+        lean(capture, named_files={"/etc/passwd": tmp_path / "elsewhere.png"})
 
 
 def test_none_names_everything_it_leaves(capture):
@@ -108,16 +176,18 @@ def test_photographs_behind_a_link_are_not_said_to_be_left_out(capture, tmp_path
 
 
 def test_older_archives_are_left_out(capture):
-    (capture / "old.mvc").write_bytes(bytes(10))
+    with zipfile.ZipFile(capture / "old.mvc", "w") as archive:
+        archive.writestr("manifest.json", "{}")
+    (capture / "film.mvc").write_bytes(b"of another program")
     (capture / ".new.mvc.mvc-partial").mkdir()
     for name in ("key", "lock"):
         (capture / ".new.mvc.mvc-partial" / name).write_bytes(bytes(3))
     plan = plan_attachments(capture, view_names=VIEWS)
     assert {line.path: line.bytes for line in plan.left_out if "mvc" in line.path} == {
-        "old.mvc": 10,
+        "old.mvc": (capture / "old.mvc").stat().st_size,
         ".new.mvc.mvc-partial": 6,
     }
-    assert not [path for path in plan.files if "mvc" in path]
+    assert [path for path in plan.files if "mvc" in path] == ["film.mvc"]
 
 
 def test_excluded_files_are_no_part_of_the_capture(capture):

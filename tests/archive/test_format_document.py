@@ -20,7 +20,7 @@ def test_entries_and_magic_numbers():
 
 
 def test_manifest_fields():
-    manifest = manifest_module.Manifest(1, "w", "c", "f", 1.0, {}, "k", (), (), "lean", 0, 0, (), ())
+    manifest = manifest_module.Manifest(1, "w", "c", "f", 1.0, {}, "k", (), (), (), "lean", 0, 0, (), ())
     for field in re.findall(r'"(\w+)":', encode_manifest(manifest).decode()):
         assert f"`{field}`" in DOCUMENT
 

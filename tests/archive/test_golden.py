@@ -6,12 +6,13 @@ import pytest
 from make_golden import GOLDEN, content_hash
 
 from nerfstudio_mvc.archive.integrity import verify
+from nerfstudio_mvc.archive.layout import FORMAT_VERSION
 
 ARCHIVES = sorted(GOLDEN.glob("*.mvc"))
 
 
 def test_there_is_one_of_this_version():
-    assert [path for path in ARCHIVES if path.name.startswith("v1_")]
+    assert [path for path in ARCHIVES if path.name.startswith(f"v{FORMAT_VERSION}_")]
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.stem)

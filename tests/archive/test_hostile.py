@@ -17,6 +17,8 @@ from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
 from nerfstudio_mvc.archive.summary import summarize
 from nerfstudio_mvc.errors import ArchiveError
 
+COPIES = {"path": "images_2", "source": "images", "suffix": "", "views": [0], "sizes": [[5, 5, 1]], "bytes": 9}
+
 GROUPS = [[0, 1], [2]]
 
 
@@ -128,7 +130,7 @@ def test_flipped_string_is_found_and_named(archive, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"version": 2}, "version 2, this program reads version 1"),
+        ({"version": 1}, "version 1, this program reads version 2"),
         ({"format": "zip"}, r"no \.mvc archive"),
         ({"names": ["a", "b"]}, "sizes"),
         ({"names": ["a", "b", "../c"]}, "not a plain path"),
@@ -138,8 +140,8 @@ def test_flipped_string_is_found_and_named(archive, tmp_path):
         ({"names": []}, "0 views"),
         ({"names": 2**40}, "names"),
         ({"sizes": [[10, 10, 2**40]]}, "sizes"),
-        ({"sizes": [[10, 10, 2]]}, "view table"),
-        ({"sizes": [[10, 0, 3]]}, "view table"),
+        ({"sizes": [[10, 10, 2]]}, "sizes"),
+        ({"sizes": [[10, 0, 3]]}, "sizes"),
         ({"sizes": [[10, 2**40, 3]]}, "sizes"),
         ({"groups": [[0, 1], [1]]}, "exactly once"),
         ({"groups": [[0, 1], [2**40]]}, "groups"),
@@ -155,6 +157,12 @@ def test_flipped_string_is_found_and_named(archive, tmp_path):
         ({"left_out": [["a", -1, "b"]]}, "left_out"),
         ({"downscaled": [{"path": "../x"}]}, "source"),
         ({"downscaled": [[]]}, "no JSON object"),
+        ({"downscaled": [COPIES | {"views": [0, 1]}]}, "sizes"),
+        ({"downscaled": [COPIES | {"views": [7]}]}, "views"),
+        ({"without_geometry": [0]}, "cameras are not those"),
+        ({"without_geometry": [7]}, "without_geometry"),
+        ({"written_paths": {"/a": "../b"}}, "not a plain path"),
+        ({"points_file": "/etc/passwd"}, "absolute"),
     ],
 )
 def test_manifest_that_does_not_hold_together(archive, tmp_path, changes, text):

@@ -13,6 +13,7 @@ from nerfstudio_mvc.capture.grouping import split_into_groups
 from nerfstudio_mvc.capture.view_order import (
     ORDERS,
     camera_distances,
+    coding_groups,
     coding_order,
     dissimilarities,
     nearest_coded,
@@ -134,15 +135,34 @@ def test_overlap_order_goes_by_cameras_where_points_are_unknown() -> None:
 
 def test_orders_by_name() -> None:
     views = tuple(on_a_strip(np.array([3, 0, 2, 1])))
-    capture = Capture(None, "colmap", views, np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
-    found = {order: order_views(capture, order, group_size=16) for order in ORDERS}
+    found = {order: order_views(views, order, group_size=16) for order in ORDERS}
     assert all(sorted(order) == [0, 1, 2, 3] for order in found.values())
     assert found["file"] == [0, 1, 2, 3]
     assert found["distance"] == coding_order(views)
     assert found["overlap"] == overlap_order(views, group_size=16)
-    assert order_views(capture, "random", group_size=16) == found["random"]
+    assert order_views(views, "random", group_size=16) == found["random"]
     with pytest.raises(ShapeError, match="available: distance, overlap, file, random"):
-        order_views(capture, "size", group_size=16)
+        order_views(views, "size", group_size=16)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_views_without_geometry_have_groups_of_their_own(order: str) -> None:
+    placed = on_a_strip(np.array([3, 0, 2, 1]))
+    lens = replace(placed[0].camera, model="EUCM")
+    views = [
+        replace(placed[0], camera=None, cam_from_world=None),
+        *placed[1:],
+        replace(placed[0], view_idx=4, camera=lens),
+        replace(placed[0], view_idx=5, camera=None, cam_from_world=None),
+    ]
+    capture = Capture(None, "colmap", tuple(views), np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
+    groups = coding_groups(capture, order, group_size=16)
+    assert [sorted(group) for group in groups] == [[1, 2, 3], [0, 4, 5]]
+    assert groups[1] == [0, 4, 5]
+    assert nearest_coded(views[1], views[:1]) == []
+    nobody = replace(capture, views=(views[0],))
+    assert coding_groups(nobody, order, group_size=16) == [[0]]
+    assert nobody.scene_radius == 1.0
 
 
 def test_groups_are_balanced_runs_of_the_order() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from colmap_io import binary_format, text_format
 from colmap_io.errors import ModelError
-from colmap_io.model_folder import find_model, read_model, write_model
+from colmap_io.model_folder import find_models, read_model, write_model
 from colmap_io.records import Camera, Frame, FrameData, Image, Model, Points3D, Rig, RigSensor
 
 SAMPLE = Path(__file__).parents[2] / "examples/data/nerfstudio/colmap/sparse/0"
@@ -181,9 +181,15 @@ def test_messages_name_file_and_folder(tmp_path: Path) -> None:
     (tmp_path / "points3D.bin").write_bytes(b"\1\0\0\0\0\0\0\0")
     with pytest.raises(ModelError, match=r"points3D.bin: 1 points at byte 8 needs 51 bytes and 0 are left"):
         read_model(tmp_path)
-    (tmp_path / "points3D.bin").unlink()
-    with pytest.raises(ModelError, match=r"has cameras.bin but no points3D.bin"):
+    (tmp_path / "images.bin").unlink()
+    with pytest.raises(ModelError, match=r"has cameras.bin but no images.bin"):
         read_model(tmp_path)
+
+
+def test_a_model_of_known_poses_has_no_points(tmp_path: Path) -> None:
+    write_model(example_model(), tmp_path)
+    (tmp_path / "points3D.bin").unlink()
+    assert len(read_model(tmp_path).points) == 0
 
 
 def test_an_image_without_its_camera_is_refused(tmp_path: Path) -> None:
@@ -200,6 +206,15 @@ def test_unknown_camera_model_number() -> None:
 
 @pytest.mark.parametrize("place", ["sparse/0", "colmap/sparse/0", "sparse", "."])
 def test_the_model_is_found(tmp_path: Path, place: str) -> None:
-    assert find_model(tmp_path) is None
+    assert find_models(tmp_path) == []
     write_model(example_model(), tmp_path / place, kind="text")
-    assert find_model(tmp_path) == tmp_path / place
+    assert find_models(tmp_path) == [tmp_path / place]
+
+
+@pytest.mark.parametrize("kind", ["binary", "text"])
+def test_the_sub_model_of_most_images_comes_first(tmp_path: Path, kind: str) -> None:
+    model = example_model()
+    smaller = Model(model.cameras, model.images[:1], model.points)
+    for number, one in ((0, smaller), (2, model), (10, model)):
+        write_model(one, tmp_path / f"sparse/{number}", kind=kind)
+    assert [folder.name for folder in find_models(tmp_path)] == ["2", "10", "0"]

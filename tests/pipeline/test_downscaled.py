@@ -16,34 +16,28 @@ def view(name: str, view_idx: int = 0) -> View:
     return View(view_idx, name, None, 8, 6, Camera(1, "PINHOLE", 8, 6, (1.0,) * 4), np.eye(4))
 
 
-def folder(suffix: str = "", view_idxs: tuple[int, ...] | None = None) -> DownscaledFolder:
-    return DownscaledFolder("images_4", "images", 4, suffix, view_idxs, 0)
+def folder(suffix: str = "") -> DownscaledFolder:
+    return DownscaledFolder("images_4", "images", suffix, (0,), ((2, 1),), 0)
 
 
 def test_names() -> None:
     assert downscaled_name(folder(), view("images/left/a.jpg"), restored="images/left/a.jpg") == "images_4/left/a.jpg"
     assert downscaled_name(folder(".png"), view("images/a.jpg"), restored="images/a.jpg") == "images_4/a.png"
     assert downscaled_name(folder(), view("photos/a.jpg"), restored="photos/a.jpg") is None
-    assert downscaled_name(folder(view_idxs=(1,)), view("images/a.jpg", 0), restored="images/a.jpg") is None
-    assert downscaled_name(folder(view_idxs=(1,)), view("images/a.jpg", 1), restored="images/a.jpg") == "images_4/a.jpg"
     # nerfstudio looks for a copy of the name that transforms.json has.
     assert downscaled_name(folder(), view("images/b/a.jpg"), restored="images/b/a.png") == "images_4/b/a.png"
     assert downscaled_name(folder(".jpg"), view("images/a.tif"), restored="images/a.tif.png") == "images_4/a.tif.png"
 
 
-def test_sizes_are_rounded_down_and_never_zero() -> None:
-    assert shrink(np.zeros((851, 1280, 3), np.uint8), 2).shape == (425, 640, 3)
-    assert shrink(np.zeros((3, 5, 3), np.uint8), 8).shape == (1, 1, 3)
-
-
-def test_flat_stays_flat() -> None:
-    assert set(np.unique(shrink(np.full((64, 48, 3), 77, np.uint8), 4))) == {77}
+def test_flat_stays_flat_in_any_size() -> None:
+    assert shrink(np.zeros((851, 1280, 3), np.uint8), (640, 426)).shape == (426, 640, 3)
+    assert set(np.unique(shrink(np.full((64, 48, 3), 77, np.uint8), (12, 16)))) == {77}
 
 
 def test_alpha_shrinks_with_its_photograph(tmp_path) -> None:
     Image.new("LA", (16, 8), (90, 128)).save(tmp_path / "a.png")
     photograph = read_image(tmp_path / "a.png")
-    smaller = shrink(photograph.pixels, 4)
+    smaller = shrink(photograph.pixels, (4, 2))
     write_image(tmp_path / "b.png", smaller, shrink_metadata(photograph.metadata, smaller))
     copy = Image.open(tmp_path / "b.png")
     assert (copy.mode, copy.size, copy.getpixel((1, 1))) == ("LA", (4, 2), (90, 128))

@@ -14,7 +14,7 @@ from nerfstudio_mvc.archive.reader import ArchiveReader
 from nerfstudio_mvc.errors import OptionError
 from nerfstudio_mvc.pipeline.options import DEFAULT_QUALITY, CompressOptions
 
-NOT_IN_THE_STRINGS = {"attachments", "device", "jobs", "resume", "force"}
+NOT_IN_THE_STRINGS = {"colmap_model", "device", "jobs", "resume", "force"}
 ELSEWHERE_IN_THE_MANIFEST = {"codec", "quality", "weights"}
 
 

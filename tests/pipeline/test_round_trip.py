@@ -11,12 +11,9 @@ from PIL import Image
 from raw_codec import OtherPixelsCodec, RawCodec
 from small_captures import tree, write_nerfstudio_capture
 
-from colmap_io.records import Camera
 from nerfstudio_mvc import compress_capture, decompress_archive, evaluate_archive, open_archive
-from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, MvcError, OutputError
 from nerfstudio_mvc.pipeline.decode_check import check_decoding
-from nerfstudio_mvc.pipeline.decompress import restored_names
 from nerfstudio_mvc.pipeline.progress import Planned, ViewDone, Warned
 
 
@@ -87,27 +84,6 @@ def test_other_image_format_renames_the_frames(capture: Path, tmp_path: Path) ->
     assert all((tmp_path / "out" / frame["file_path"]).is_file() for frame in frames)
     assert {Path(frame["file_path"]).suffix for frame in frames} == {".jpg"}
     assert any("transforms.json" in warning for warning in report.warnings)
-
-
-def test_renamed_photographs_never_replace_each_other() -> None:
-    names = ["images/a.jpg", "images/a.tif", "images/a.PNG", "images/b.JPG", "c/b.webp"]
-    camera = Camera(1, "PINHOLE", 8, 8, (8.0, 8.0, 4.0, 4.0))
-    views = [View(view_idx, name, None, 8, 8, camera, np.eye(4)) for view_idx, name in enumerate(names)]
-    assert list(restored_names(views, "keep").values()) == names
-    assert list(restored_names(views, "jpg").values()) == [
-        "images/a.jpg",
-        "images/a.tif.jpg",
-        "images/a.PNG.jpg",
-        "images/b.JPG",
-        "c/b.jpg",
-    ]
-    assert list(restored_names(views, "png").values()) == [
-        "images/a.jpg.png",
-        "images/a.tif.png",
-        "images/a.PNG",
-        "images/b.png",
-        "c/b.png",
-    ]
 
 
 def test_resume_codes_only_what_is_missing(capture: Path, tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ class LmvicCodec:
         light = reference = None
         if LIGHT in strings:
             light = decode_light(strings[LIGHT], len(references), tables=self.tables.latent)
-        if depth is not None:
+        if depth is not None and all(known.has_geometry for known in (view, *(other.view for other in references))):
             reference = reference_picture(
                 self.images.inference.blend,
                 view,
