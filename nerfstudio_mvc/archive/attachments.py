@@ -14,10 +14,12 @@ from pathlib import Path, PurePosixPath
 from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.archived_paths import check_path
 from nerfstudio_mvc.archive.made_again import made_again
+from nerfstudio_mvc.capture.nerfstudio_source import TRANSFORMS_FILE
 from nerfstudio_mvc.capture.views import SmallerCopies
 from nerfstudio_mvc.errors import CaptureError, OutputError
 
 REASON_NONE = "--attachments none"
+REASON_POINTS = "--attachments points"
 REASON_DOWNSCALED = "downscaled photographs: remade on restore"
 REASON_NAME = "a name that not every system can restore"
 REASON_LINK = "link to a folder: only photographs and what transforms.json names is carried"
@@ -105,7 +107,8 @@ def plan_attachments(
     Args:
         root: the capture folder.
         view_names: of the views, in capture order; never attached.
-        mode: "lean" leaves out what can be made again, "all" nothing but special files, "none" everything.
+        mode: "lean" leaves out what can be made again, "all" nothing but special files, "points" all but transforms.json
+            and what it names, "none" everything.
         exclude: files and folders below `root` that are no part of the capture: the archive being written.
         smaller_copies, named_files, written_paths: as of `capture.views.Capture`.
 
@@ -130,7 +133,7 @@ def plan_attachments(
         sizes.pop(name, None)
     downscaled: tuple[DownscaledFolder, ...] = ()
     again: dict[str, tuple[str, str]] = {}
-    if mode == "lean":
+    if mode in ("lean", "points"):
         downscaled, copies = _downscaled_folders(sizes, view_names, smaller_copies, kept=named)
         sizes = {path: size for path, size in sizes.items() if path not in copies}
         left_out += [LeftOut(folder.path, folder.bytes, REASON_DOWNSCALED) for folder in downscaled]
@@ -138,7 +141,7 @@ def plan_attachments(
     files = []
     left_bytes: dict[tuple[str, str], int] = defaultdict(int)
     for path, size in sorted(sizes.items()):
-        left = again.get(path) or _left(path, mode)
+        left = again.get(path) or _left(path, mode, named)
         if left is None:
             files.append(path)
         else:
@@ -177,10 +180,12 @@ def _walk(root: Path, *, skipped: Collection[Path]) -> tuple[dict[str, int], lis
     return sizes, left_out
 
 
-def _left(path: str, mode: str) -> tuple[str, str] | None:
+def _left(path: str, mode: str, named: Collection[str]) -> tuple[str, str] | None:
     """Where a file is left out: its path, or that of the folder that is left out with it, and the reason."""
     if mode == "none":
         return PurePosixPath(path).parts[0], REASON_NONE
+    if mode == "points" and path not in named and not TRANSFORMS_FILE.fullmatch(path):
+        return PurePosixPath(path).parts[0], REASON_POINTS
     return (path, REASON_NAME) if check_path(path) else None
 
 

@@ -23,7 +23,7 @@ CAMERAS_MAGIC = b"MVCC\x02"
 GROUP_MAGIC = b"MVCG\x01"
 PACK_MAGIC = b"MVCA\x01"
 
-ATTACHMENT_MODES = ("lean", "all", "none")
+ATTACHMENT_MODES = ("lean", "all", "points", "none")
 
 DEPTH_PREFIX = "depth"
 """Substreams whose name starts so are depth; all others are photographs."""

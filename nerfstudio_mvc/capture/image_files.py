@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import io
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,7 @@ _WITH_ALPHA = frozenset(("PNG", "WEBP", "AVIF", "TIFF", "TGA", "JPEG2000"))
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "BMP", "PPM", "TGA", "JPEG2000", "GIF")
 """What is opened, whatever a file is called: nothing that hands it to another program."""
 
+_EXIF_IFD, _GPS_IFD, _MAKER_NOTE = 0x8769, 0x8825, 0x927C
 _HEIF_SUFFIXES = frozenset((".heic", ".heif"))
 MAX_PIXELS = 1 << 28
 _BELIEVED_PIXELS = 1 << 26
@@ -133,6 +134,22 @@ class ImagePixels:
     pixels: np.ndarray
     metadata: ImageMetadata
     warnings: tuple[str, ...] = ()
+
+
+def essential_metadata(metadata: ImageMetadata) -> ImageMetadata:
+    """`metadata` with EXIF as short as it says the same to people: without maker notes and thumbnail."""
+    if not metadata.exif:
+        return metadata
+    exif, plain = Image.Exif(), Image.Exif()
+    try:
+        exif.load(metadata.exif)
+        plain.update({tag: value for tag, value in exif.items() if tag not in (_EXIF_IFD, _GPS_IFD)})
+        for ifd in (_EXIF_IFD, _GPS_IFD):
+            plain.get_ifd(ifd).update({tag: value for tag, value in exif.get_ifd(ifd).items() if tag != _MAKER_NOTE})
+        short = plain.tobytes()
+    except Exception:  # Pillow's parsers raise nearly anything on damaged bytes
+        return metadata
+    return replace(metadata, exif=short) if len(short) < len(metadata.exif) else metadata
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -67,7 +67,8 @@ class Compress:
     colmap_model: OptionalPath = None
     """Where structure from motion left several models: the one to take, such as sparse/1, not that of most images."""
     attachments: AttachmentChoice = "lean"
-    """Other files carried along, restored byte for byte: all but what can be made again, all, or none."""
+    """Other files carried along, restored byte for byte: all but what can be made again (lean), all, cameras and points
+    to train from (points; EXIF without maker notes), or none."""
     device: DeviceChoice = "auto"
     """Where the networks run."""
     jobs: OptionalInt = None

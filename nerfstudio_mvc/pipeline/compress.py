@@ -69,7 +69,7 @@ def compress_capture(
     if output.exists() and not options.force:
         # Found out again by the writer; here it saves estimating cameras first.
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
-    run = Run(on_event or ignore_event)
+    run = Run(on_event or ignore_event, essential=options.attachments == "points")
     device = resolve_device(options.device)
     capture = data
     if not isinstance(data, Capture):

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfstudio_mvc.capture.image_files import ImageMetadata, read_image
+from nerfstudio_mvc.capture.image_files import ImageMetadata, essential_metadata, read_image
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, Warned, in_turn
 
 
 class Run:
-    """One compression under way; `report` may be called from several threads."""
+    """One compression under way; `report` may be called from several threads; `essential`: EXIF made short."""
 
-    def __init__(self, on_event: OnEvent) -> None:
+    def __init__(self, on_event: OnEvent, *, essential: bool = False) -> None:
+        self.essential = essential
         self.report = in_turn(on_event)
         self.metadata: dict[int, ImageMetadata] = {}
         self.view_psnr_db: list[float] = []
@@ -30,7 +31,7 @@ class Run:
 
     def read_pixels(self, view: View) -> np.ndarray:
         image = read_image(image_path(view))
-        self.metadata[view.view_idx] = image.metadata
+        self.metadata[view.view_idx] = essential_metadata(image.metadata) if self.essential else image.metadata
         for warning in image.warnings:
             # At once for the first photograph it is true of, counted for the others; each may be read more than once.
             photographs = self._photographs_warned_of.setdefault(

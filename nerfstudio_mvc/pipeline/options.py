@@ -22,7 +22,7 @@ DEFAULT_GROUP_SIZE = 16
 DEFAULT_ORDER: Order = "distance"
 DepthChoice = Literal["auto", "gaussians", "sparse", "none"]
 PictureCoding = Literal["av1", "learned"]
-AttachmentChoice = Literal["lean", "all", "none"]
+AttachmentChoice = Literal["lean", "all", "points", "none"]
 CARRYING: tuple[AttachmentChoice, ...] = ("lean", "all")
 """With which bytes of the photographs' files that are neither picture nor EXIF go along."""
 
@@ -53,7 +53,8 @@ class CompressOptions:
         effort: how long encoding the pictures may take; it says nothing to a codec of your own.
         gaussians: trained 3D Gaussians to take the depth from.
         colmap_model: folder of the COLMAP model to take, below the capture folder; the one with most images when None.
-        attachments: "lean" carries every other file but those that can be made again, "all" everything, "none" nothing.
+        attachments: "lean" carries every other file but those that can be made again, "all" everything, "points" what
+            one trains from (cameras, points, what transforms.json names; EXIF without maker notes), "none" nothing.
         device: "auto", "cpu" or "cuda".
         jobs: groups that are coded at once, in threads; as many as cores and memory allow when None.
         resume: go on with what a stopped run with the same inputs and options has left.

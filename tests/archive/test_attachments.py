@@ -198,5 +198,5 @@ def test_excluded_files_are_no_part_of_the_capture(capture):
 
 
 def test_unknown_mode_is_refused(capture):
-    with pytest.raises(OutputError, match="lean, all, none"):
+    with pytest.raises(OutputError, match="lean, all, points, none"):
         plan_attachments(capture, view_names=VIEWS, mode="some")
