@@ -17,6 +17,7 @@ class RawCodec:
     name = "raw"
     fingerprint = "00ff00ff"
     wants_depth = True
+    wants_cameras = True
 
     def __init__(self, *, stop_after: int | None = None) -> None:
         self.encoded_groups: list[int] = []

@@ -44,6 +44,13 @@ class EstimateCameras(Protocol):
     ) -> Model: ...
 
 
+def no_cameras(
+    folder: Path, names: Sequence[str], *, sizes: Sequence[tuple[int, int]], on_progress: Progress | None = None
+) -> Model:
+    """An `EstimateCameras` for those who need none."""
+    return Model((), ())
+
+
 def load_photographs(root: Path, *, estimate_cameras: EstimateCameras, on_progress: Progress | None = None) -> Capture:
     """The capture made of all photographs at and below `root`, in the order of their names.
 
@@ -68,7 +75,9 @@ def load_photographs(root: Path, *, estimate_cameras: EstimateCameras, on_progre
     for name, (width, height) in zip(names, sizes, strict=True):
         if name not in set(placed.values()):
             views.append(View(len(views), name, root / name, width, height, None, None))
-    notes = geometry_note(views, why=", as they overlap too little with the others" if placed else "")
+    notes: tuple[str, ...] = ()
+    if estimate_cameras is not no_cameras:
+        notes = geometry_note(views, why=", as they overlap too little with the others" if placed else "")
     return replace(capture, views=tuple(views), smaller_copies=copies, notes=notes)
 
 

@@ -39,11 +39,13 @@ class MultiViewCodec(Protocol):
         name: as archives say it.
         fingerprint: of the weights; of a codec without, the name of the profile its strings follow.
         wants_depth: whether `SourceView.depth` means anything to it.
+        wants_cameras: whether cameras are to be estimated for photographs that come without.
     """
 
     name: str
     fingerprint: str
     wants_depth: bool
+    wants_cameras: bool
 
     def group_memory(self, view_pixels: Sequence[int]) -> int | None:
         """About the bytes it takes for a group of views of so many pixels each; None where several threads must not

@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from colmap_io.camera_estimation import estimate_cameras
 from nerfstudio_mvc.archive.attachments import LeftOut
 from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
 from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
 from nerfstudio_mvc.capture.open_capture import load_capture
+from nerfstudio_mvc.capture.photo_source import no_cameras
 from nerfstudio_mvc.capture.view_order import coding_groups
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
@@ -71,12 +73,17 @@ def compress_capture(
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
     run = Run(on_event or ignore_event, essential=options.attachments == "points")
     device = resolve_device(options.device)
+    codec = _open_codec(options, device)
     capture = data
     if not isinstance(data, Capture):
-        capture = load_capture(Path(data), colmap_model=options.colmap_model, on_progress=run.step)
+        capture = load_capture(
+            Path(data),
+            colmap_model=options.colmap_model,
+            estimate_cameras=estimate_cameras if codec.wants_cameras else no_cameras,
+            on_progress=run.step,
+        )
     for note in capture.notes:
         run.warn(note)
-    codec = _open_codec(options, device)
     groups = coding_groups(capture, options.order, group_size=options.group_size)
     quality, target = options.given_quality, target_of(options)
     if quality is not None:

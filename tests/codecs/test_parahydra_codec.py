@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_captures import write_nerfstudio_capture
 from tiny_lmvic import plane_views
 
@@ -187,3 +188,17 @@ def test_a_capture_goes_through_an_archive_and_single_views_come_out(tmp_path):
     assert all(read_image(tmp_path / "why" / name).pixels.shape == (80, 96, 3) for name in names)
     with pytest.raises(WeightsError, match="--weights"):
         open_codec("parahydra", fingerprint="0123456789ab")
+
+
+def test_bare_photographs_need_no_cameras(tmp_path, monkeypatch):
+    monkeypatch.setattr("nerfstudio_mvc.pipeline.compress.estimate_cameras", None)
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for index, source in enumerate(plane_views(3, height=96, width=144)):
+        Image.fromarray(source.pixels).save(folder / f"{index}.png")
+    report = compress_capture(folder, tmp_path / "a.mvc", codec="parahydra", quality=4, effort="fast")
+    assert report.views == 3
+    assert not [warning for warning in report.warnings if "camera" in warning]
+    restored = decompress_archive(tmp_path / "a.mvc", tmp_path / "out")
+    assert sorted(restored.views) == ["0.png", "1.png", "2.png"]
+    assert not restored.differing_views

@@ -22,7 +22,7 @@ from nerfstudio_mvc.pipeline.quality_search import QualitySearch, QualityTarget,
 class CurveCodec:
     """Made-up bytes and errors: a curve over quality, another multiple of it for each view, double for firsts."""
 
-    name, fingerprint, wants_depth = "curve", "c0ffee", False
+    name, fingerprint, wants_depth, wants_cameras = "curve", "c0ffee", False, False
 
     def group_memory(self, view_pixels):
         return None

@@ -36,6 +36,7 @@ class Av1Codec:
 
     name = "av1"
     wants_depth = False
+    wants_cameras = True
     readable = (PROFILE, *OLDER_PROFILES)
 
     def __init__(self, *, effort: Effort = "default") -> None:

@@ -81,6 +81,7 @@ class LmvicCodec:
 
     name = "lmvic"
     wants_depth = True
+    wants_cameras = True
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ class ParaHydraCodec:
 
     name = "parahydra"
     wants_depth = False
+    wants_cameras = False
     readable = (PROFILE,)
 
     def __init__(self, *, effort: Effort = "default") -> None:

@@ -40,6 +40,7 @@ class PaperCodec:
     """The paper's model behind the codec interface."""
 
     name = "lmvic"
+    wants_cameras = True
 
     def __init__(self, model: PaperModel, tables: PaperTables, *, fingerprint: str, device: str = "cpu") -> None:
         self.fingerprint = fingerprint

@@ -31,6 +31,7 @@ class ParaHydraPaperCodec:
 
     name = "parahydra"
     wants_depth = False
+    wants_cameras = False
 
     def __init__(self, model: ParaHydraModel, tables: LatentTables, *, fingerprint: str, device: str = "cpu") -> None:
         self.fingerprint = fingerprint
