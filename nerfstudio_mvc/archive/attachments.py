@@ -107,8 +107,8 @@ def plan_attachments(
     Args:
         root: the capture folder.
         view_names: of the views, in capture order; never attached.
-        mode: "lean" leaves out what can be made again, "all" nothing but special files, "points" all but transforms.json
-            and what it names, "none" everything.
+        mode: "lean" leaves out what can be made again, "all" nothing but special files, "points" all but
+            transforms.json and what it names, "none" everything.
         exclude: files and folders below `root` that are no part of the capture: the archive being written.
         smaller_copies, named_files, written_paths: as of `capture.views.Capture`.
 
