@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -65,3 +66,20 @@ def test_restored_folders_parse_to_the_cameras_of_the_original(tmp_path: Path) -
     for key in ("sizes", "intrinsics", "distortion"):
         np.testing.assert_array_equal(remade[key], original[key])
     np.testing.assert_allclose(camera_distances(remade), camera_distances(original), rtol=1e-4, atol=1e-5)  # float32
+
+
+def test_a_third_of_the_photographs_without_a_camera(tmp_path: Path) -> None:
+    """As ns-process-data leaves a folder: images/ keeps all of them, transforms.json those that were placed."""
+    capture = tmp_path / "capture"
+    shutil.copytree(SAMPLE, capture)
+    transforms = json.loads((capture / "transforms.json").read_text())
+    transforms["frames"] = [frame for idx, frame in enumerate(transforms["frames"]) if idx not in (1, 4, 6)]
+    (capture / "transforms.json").write_text(json.dumps(transforms, indent=4))
+    report = compress_capture(capture, tmp_path / "a.mvc", codec=RawCodec(), depth="none")
+    assert any("3 of 8 photographs have no camera" in warning for warning in report.warnings)
+    decompress_archive(tmp_path / "a.mvc", tmp_path / "out", codec=RawCodec())
+    original, restored = parse(capture, tmp_path / "out")
+    assert restored == original
+    assert len(restored["images"]) == 5
+    assert not restored["missing"]
+    assert len(list((tmp_path / "out/images").iterdir())) == 8
