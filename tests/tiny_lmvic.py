@@ -45,7 +45,7 @@ def tiny_weights() -> bytes:
     return pack(model, plain_tables(model))
 
 
-def tiny_codec(*, device: str = "cpu", **switches: bool) -> LmvicCodec:
+def tiny_codec(*, device: str = "cpu", pictures: str = "learned", **switches: bool) -> LmvicCodec:
     """Predicts whenever it can: an untrained model would rather not. Its own network codes the pictures."""
     checkpoint = unpack(tiny_weights(), source="the tiny model")
     return LmvicCodec(
@@ -53,7 +53,8 @@ def tiny_codec(*, device: str = "cpu", **switches: bool) -> LmvicCodec:
         checkpoint.tables,
         fingerprint=checkpoint.fingerprint,
         device=device,
-        switches=LmvicSwitches(**{"decide_per_view": False, "av1_pictures": False, "sequences": False, **switches}),
+        switches=LmvicSwitches(**{"decide_per_view": False, **switches}),
+        pictures=pictures,
     )
 
 

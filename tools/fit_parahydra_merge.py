@@ -21,14 +21,10 @@ from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import coding_order
 from nerfstudio_mvc.codecs.parahydra import merging
-from nerfstudio_mvc.codecs.parahydra.error_map import UNIT_STEP, error_levels, own_error
+from nerfstudio_mvc.codecs.parahydra.error_map import UNIT_STEP, own_error
 from nerfstudio_mvc.codecs.parahydra.joint_decoding import Help, JointDecoder
 from nerfstudio_mvc.codecs.parahydra.merging import CLASSES, ERROR_EDGES, MOST_SIDES, STEPS, level_of
-from nerfstudio_mvc.codecs.parahydra.stills import CRF_AT_QUALITY, QUALITIES, Still
-from nerfstudio_mvc.video.av1_picture import try_picture
-from nerfstudio_mvc.video.av1_rate import rate_of_crf
-from nerfstudio_mvc.video.colour import PlaneFormat, planes_from_rgb, rgb_from_planes
-from nerfstudio_mvc.video.colour_axes import best_turn
+from nerfstudio_mvc.codecs.parahydra.stills import Still, encode_still
 
 VIEWS = 4
 MOST_PX = 1024
@@ -108,11 +104,7 @@ def _middle(pixels: np.ndarray) -> np.ndarray:
 
 
 def _still(pixels: np.ndarray, quality: float) -> Still:
-    rate = rate_of_crf(float(np.interp(quality, QUALITIES, CRF_AT_QUALITY)))
-    form = PlaneFormat(rate.levels, best_turn(pixels))
-    _, planes = try_picture(planes_from_rgb(pixels, form), None, crf=rate.crf)
-    shown = rgb_from_planes(planes, form)
-    return Still(shown, error_levels(pixels, shown))
+    return encode_still(pixels, quality=quality, effort="fast")[1]
 
 
 def main() -> None:

@@ -24,17 +24,16 @@ from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
 from nerfstudio_mvc.codecs.lmvic.spec import RESTORATION
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.errors import CaptureError, ShapeError, WeightsError
 from nerfstudio_mvc.pipeline.options import DEFAULT_GROUP_SIZE, DEFAULT_ORDER
 from nerfstudio_mvc.quality.bd_rate import bd_rate_percent
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.prior import estimate_depth
-from nerfstudio_mvc.video.av1_speed import Effort
 from nerfstudio_mvc.weights.checkpoint import Checkpoint, read
 from nerfstudio_mvc.weights.store import find_weights
 
-BASELINE = "one by one"
-"""All switches as they ship, but no group becomes a sequence: that has none of the other parts."""
+BASELINE = "as shipped"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Variant:
 
 
 def _variants() -> dict[str, Variant]:
-    baseline = LmvicSwitches(sequences=False)
+    baseline = LmvicSwitches()
 
     def flipped(name: str) -> Variant:
         return Variant(replace(baseline, **{name: not getattr(baseline, name)}))
@@ -55,7 +54,6 @@ def _variants() -> dict[str, Variant]:
         BASELINE: Variant(baseline),
         "separate": flipped("predict"),
         "not aligned": flipped("align"),
-        "not aligned, always predicted": Variant(replace(baseline, align=False, decide_per_view=False)),
         "no mask": flipped("mask"),
         "one reference": flipped("two_references"),
         "prior depth": flipped("refine_depth"),
@@ -63,15 +61,10 @@ def _variants() -> dict[str, Variant]:
     for name, meaning in (
         ("between", "coding of views between others last"),
         ("finer_references", "finer references"),
-        ("split_blocks", "split blocks"),
-        ("keep_references", "kept references"),
-        ("depth_follows_quality", "depth bits by quality"),
-        ("decide_per_view", "decision per view"),
+        ("plain_references", "neighbours as they are"),
+        ("warped_references", "each neighbour warped"),
         ("gain_and_offset", "gain and offset"),
-        ("av1_pictures", "AV1 pictures"),
-        ("network_pictures", "network pictures"),
         ("restoration", "restoration"),
-        ("sequences", "sequences"),
     ):
         found[f"{'no' if getattr(baseline, name) else 'with'} {meaning}"] = flipped(name)
     for order in ("distance", "overlap", "file", "random"):
@@ -180,14 +173,12 @@ def rate_change_percent(points: Sequence[AblationPoint], variant: str) -> float 
 def _measure(task: _Task) -> AblationPoint:
     path, variant, settings = task.capture, VARIANTS[task.variant], task.settings
     weights = _weights(task.weights)
-    switches = variant.switches
-    if settings.by_network:
-        switches = replace(switches, av1_pictures=False)
     codec = LmvicCodec(
         weights.model,
         weights.tables,
         fingerprint=weights.fingerprint,
-        switches=switches,
+        switches=variant.switches,
+        pictures="learned" if settings.by_network else "av1",
         restoration=weights.beside.get(RESTORATION),
         effort=settings.effort,
     )

@@ -1,7 +1,7 @@
 """The codecs users would pick instead, behind one interface: photographs in, files out, photographs back.
 
-Here are the still-image codecs and the choice among all; those for sequences are `video_peers`'. Which setting gives
-which quality is `rate_curve`'s to find out.
+Here are the still-image codecs and the choice among all; those for sequences are `video_peers`' and `libaom_peer`'s.
+Which setting gives which quality is `rate_curve`'s to find out.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from PIL import Image, features
 
+from nerfstudio_mvc.benchmarking.libaom_peer import libaom_peers
 from nerfstudio_mvc.benchmarking.peer_names import PeerName
 from nerfstudio_mvc.benchmarking.video_peers import VideoEffort, video_peers
 from nerfstudio_mvc.errors import MvcError
+from nerfstudio_mvc.video.speeds import SPEEDS
 
 AVIF_SPEED = 4
+AV1_SPEED = SPEEDS["default"].stream
+"""That of archives at the default effort."""
 
 ViewOrder = Literal["file", "coding"]
 """In which order photographs are handed over: by file name, or as our codecs take them."""
@@ -125,6 +129,7 @@ def make_peers(
     names: Sequence[PeerName],
     *,
     avif_speed: int = AVIF_SPEED,
+    av1_speed: int = AV1_SPEED,
     video_effort: VideoEffort = "fast",
     threads: int = 1,
     on_missing: Callable[[str], None] | None = None,
@@ -134,7 +139,8 @@ def make_peers(
     Args:
         names: which.
         avif_speed: 0 (smallest files) to 10 (fastest).
-        video_effort: of the sequence encoders.
+        av1_speed: of libaom, 0 (smallest) to 9 (fastest).
+        video_effort: of the other sequence encoders.
         threads: of a sequence encoder; its bytes do not depend on it.
         on_missing: told in one line of each peer that cannot run on this machine, which is then left out.
 
@@ -143,8 +149,11 @@ def make_peers(
     """
     if not 0 <= avif_speed <= 10:
         raise MvcError(f"AVIF speed {avif_speed} is out of range: give 0 (smallest files) to 10 (fastest)")
+    if not 0 <= av1_speed <= 9:
+        raise MvcError(f"AV1 speed {av1_speed} is out of range: give 0 (smallest files) to 9 (fastest)")
     stills = (_jpeg(), _webp(), *_avifs(avif_speed), _jxl())
-    known: dict[str, Peer] = {peer.name: peer for peer in (*stills, *video_peers(video_effort, threads=threads))}
+    sequences = (*libaom_peers(av1_speed, threads=threads), *video_peers(video_effort, threads=threads))
+    known: dict[str, Peer] = {peer.name: peer for peer in (*stills, *sequences)}
     chosen = []
     for name in dict.fromkeys(names):
         if name not in known:

@@ -1,7 +1,8 @@
 """Video encoders as peers: the photographs as one sequence, in our coding order or by file name, or each for itself.
 
-Encoders run in ffmpeg (`video.ffmpeg_pipe`). Each is asked for PSNR rather than looks; what else they do to a sequence
-by default stays, except where it measurably costs PSNR here (SVT-AV1's temporal filter, x265's scene cuts).
+Encoders run in ffmpeg (`ffmpeg_pipe`), libaom without (`libaom_peer`). Each is asked for PSNR rather than looks; what
+else they do to a sequence by default stays, except where it measurably costs PSNR here (SVT-AV1's temporal filter,
+x265's scene cuts).
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 
+from nerfstudio_mvc.benchmarking.ffmpeg_pipe import INSTALL_HINT, decode_frames, encode_frames, ffmpeg_encoders
+from nerfstudio_mvc.benchmarking.ycbcr import frame_size, planes_from_rgb, rgb_from_planes
 from nerfstudio_mvc.errors import MvcError
-from nerfstudio_mvc.video.ffmpeg_pipe import INSTALL_HINT, decode_frames, encode_frames, ffmpeg_encoders
-from nerfstudio_mvc.video.ycbcr import frame_size, planes_from_rgb, rgb_from_planes
 
 VideoEffort = Literal["fast", "default", "high"]
 Arrangement = Literal["coding", "file", "intra"]
@@ -70,20 +71,6 @@ ENCODERS = (
         "log-level=error:info=0:frame-threads=1:pools={threads}:{group}",
         inter="keyint=-1:scenecut=0",
         intra="keyint=1",
-    ),
-    Encoder(
-        "av1",
-        "AV1 by libaom speed {preset}",
-        "libaom-av1",
-        "obu",
-        {"fast": "6", "default": "4", "high": "2"},
-        "4:4:4 10 bit",
-        coarsest=60,
-        finest=2,
-        start=22,
-        options="-cpu-used {preset} -crf {q} -b:v 0 -tune psnr -threads {threads} -row-mt 1 {group}",
-        inter=f"-g {ENDLESS} -lag-in-frames 35",
-        intra="-g 1",
     ),
     Encoder(
         "svt",
@@ -143,7 +130,7 @@ class VideoPeer:
 
     @property
     def name(self) -> str:
-        """E.g. ``"av1-file"``."""
+        """E.g. ``"hevc-file"``."""
         return self.encoder.peer + ARRANGEMENTS[self.arrangement][0]
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nerfstudio_mvc.benchmarking.peer_names import PeerName
 from nerfstudio_mvc.cli.console import format_bytes, format_seconds, print_json, print_table
-from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalPath
+from nerfstudio_mvc.cli.flags import DeviceChoice, OptionalInt, OptionalPath
 from nerfstudio_mvc.cli.main import UsageError, run_command
 from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.pipeline.options import DEFAULT_GROUP_SIZE, CompressOptions, DepthChoice, check_quality
@@ -45,7 +45,9 @@ class Eval:
     peer_points: OptionalPath = None
     """A JSON file that keeps what the peers were measured at; a second run then has little to code with them."""
     video_effort: Effort = "fast"
-    """Of the video encoders: x265 medium, libaom 6, SVT-AV1 6, vvenc faster; default: slow, 4, 4, medium."""
+    """Of the other video encoders: x265 medium, SVT-AV1 6, vvenc faster; default: slow, 4, medium."""
+    av1_speed: OptionalInt = None
+    """Of libaom as a peer, 0 (smallest files) to 9 (fastest); that of the archives when not given."""
     peer_threads: int = 1
     """Threads of a video encoder; bytes do not depend on it, seconds do."""
     codecs: tuple[Literal["lmvic", "av1", "parahydra"], ...] = ("lmvic",)
@@ -96,6 +98,7 @@ class Eval:
         peers = make_peers(
             self.peers,
             avif_speed=self.avif_speed,
+            av1_speed=self._archives_speed() if self.av1_speed is None else self.av1_speed,
             video_effort=self.video_effort,
             threads=self.peer_threads,
             on_missing=lambda line: print(line, file=sys.stderr),
@@ -139,6 +142,14 @@ class Eval:
             if report is not None:
                 print(f"\nreport: {report}")
         return 0
+
+    def _archives_speed(self) -> int:
+        """libaom's, at the effort that the first archive says, or that of those that are made."""
+        from nerfstudio_mvc.archive.summary import summarize
+        from nerfstudio_mvc.video.speeds import SPEEDS
+
+        effort = summarize(self.archive[0]).manifest.parameters.get("effort") if self.archive else None
+        return SPEEDS.get(effort, SPEEDS["default"]).stream
 
     def _checked_qualities(self) -> tuple[float, ...]:
         if self.archive and len(self.data) > 1:

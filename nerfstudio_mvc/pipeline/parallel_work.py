@@ -1,6 +1,6 @@
 """Groups worked on side by side, in threads: they do not need each other, and what codes them leaves cores idle.
 
-AV1 codes a picture of half a megapixel on two threads 1.1 to 1.6 times as fast as on one, and no faster on four. Two
+libaom codes a picture of half a megapixel on two threads 1.1 to 1.6 times as fast as on one, and no faster on four. Two
 groups at once, on a thread each, take less time than one after the other on both.
 """
 
@@ -19,7 +19,6 @@ from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.cores import available_cores, cores_granted
 from nerfstudio_mvc.pipeline.free_memory import free_memory
-from nerfstudio_mvc.video.ffmpeg_pipe import Programs, programs_noted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,7 +43,7 @@ def in_parallel(work: Callable[[Item, CheckIn], Result], items: Iterable[Item], 
     """Results of `work` for each of `items` in the order in which they are done, `jobs` of them at a time.
 
     Items are taken one by one, in the caller's thread, when there is a thread for them; with one job all work is done
-    there too. Close the iterator to stop: the work that goes on then ends when it checks in, its ffmpeg at once.
+    there too. Close the iterator to stop: the work that goes on then ends when it checks in.
 
     Args:
         work: called with an item and what to check in with.
@@ -57,14 +56,14 @@ def in_parallel(work: Callable[[Item, CheckIn], Result], items: Iterable[Item], 
         yield from (work(item, lambda: None) for item in items)
         return
     todo, stopping, threads_before = iter(items), threading.Event(), torch.get_num_threads()
-    cores, programs = math.ceil(available_cores() / jobs), Programs()
+    cores = math.ceil(available_cores() / jobs)
 
     def check_in() -> None:
         if stopping.is_set():
             raise _NotWantedError
 
     def run(item: Item) -> Result:
-        with cores_granted(cores), programs_noted(programs):
+        with cores_granted(cores):
             return work(item, check_in)
 
     pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(min(cores, threads_before),))
@@ -79,6 +78,5 @@ def in_parallel(work: Callable[[Item, CheckIn], Result], items: Iterable[Item], 
                 yield future.result()
     finally:
         stopping.set()
-        programs.stop()
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads_before)

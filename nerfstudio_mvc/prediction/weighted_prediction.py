@@ -2,11 +2,12 @@
 
     warped reference --gain, offset per colour--> blend, fill --> reference
 
-Whether it pays is `prediction_search`'s decision.
+The learned coder keeps one where a trial says that it pays, streams of AV1 where it brings the references nearer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ LARGEST_CHANGE = 48
 _OUTLIER = 0.1  # what differs by more after a first fit is not light
 FIT_STRIDE = 4  # pixels, along a side: light changes slowly
 TOO_FEW_PIXELS = 64
+SMALLEST_CHANGE = 5  # steps of gain or offset that are not worth telling: 8 % or five grey levels
+WORTH_TELLING = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,3 +97,23 @@ def fit_gain_and_offset(warped: Reference, x: Tensor) -> tuple[np.ndarray, np.nd
     return tuple(
         np.clip(np.round(values), -LARGEST_CHANGE, LARGEST_CHANGE).astype(np.int64) for values in (gains, offsets)
     )
+
+
+def fit_light(warped: Sequence[Reference], x: Tensor) -> Photometric | None:
+    """The change of light that brings warped references nearest to the view x [1, 3, H, W]; None where that is too
+    little to tell, or takes away less than `WORTH_TELLING` of their squared error."""
+    fits = [fit_gain_and_offset(reference, x) for reference in warped]
+    gains, offsets = (np.stack(values) for values in zip(*fits, strict=True))
+    if max(np.abs(gains).max(), np.abs(offsets).max()) <= SMALLEST_CHANGE:
+        return None
+    light = Photometric(gains, offsets)
+    before = sum(_squared_error(reference, x) for reference in warped)
+    after = sum(_squared_error(light.changed(reference, idx), x) for idx, reference in enumerate(warped))
+    return light if after < before * (1 - WORTH_TELLING) else None
+
+
+def _squared_error(reference: Reference, x: Tensor) -> float:
+    valid, picture, x = (
+        part[..., ::FIT_STRIDE, ::FIT_STRIDE] for part in (reference.valid, reference.picture, x.to(reference.picture))
+    )
+    return float(((picture - x).square() * valid).sum(dtype=torch.float64))

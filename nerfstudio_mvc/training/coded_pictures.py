@@ -15,48 +15,53 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from colmap_io.records import Camera
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.view_order import coding_order
-from nerfstudio_mvc.capture.views import Capture, SourceView
-from nerfstudio_mvc.codecs.lmvic.av1_pictures import Av1Coder
+from nerfstudio_mvc.capture.views import Capture, SourceView, View
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
-from nerfstudio_mvc.codecs.lmvic.group_strings import AV1
-from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.entropy.quality_points import QUALITIES, QUALITY_STEPS
-from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
+from nerfstudio_mvc.layers.pictures import to_pixels
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.restoration.network import error_unit
+from nerfstudio_mvc.restoration.restoration import Restoration
 from nerfstudio_mvc.splatting.prior import DepthPrior
 from nerfstudio_mvc.weights.checkpoint import Checkpoint
 
 CHANNELS = 10
-GROUP_VIEWS = 4  # coded from one another, at one quality
+GROUP_VIEWS = 8  # coded from one another, at one quality
 
 
-class _Recorder(Av1Coder):
-    """Codes, and writes down what it saw and made of it."""
+class _Recorder(Restoration):
+    """Stands where the network will: writes down what that would see, and changes nothing."""
 
     def __init__(self, folder: Path, label: str) -> None:
-        super().__init__()
         self.folder, self.label, self.count = folder, label, 0
 
-    def encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> tuple[bytes, Tensor]:
-        string, shown = super().encode(x, reference, quality=quality)
-        blank = Reference(torch.zeros_like(x), torch.zeros_like(x[:, :1]))
-        reference = reference or blank
+    def correction(self, decoded: Tensor, reference: Reference | None, *, quality: float) -> Tensor:
+        self._seen = decoded, reference, quality
+        return torch.zeros_like(decoded)
+
+    def strengths(self, x: Tensor, decoded: Tensor, correction: Tensor) -> tuple[int, int]:
+        shown, reference, quality = self._seen
+        reference = reference or Reference(torch.zeros_like(x), torch.zeros_like(x[:, :1]))
         parts = [to_pixels(part) for part in (x, shown, reference.picture, reference.valid)]
         name = f"{self.label}_{self.count:05d}_{round(quality * QUALITY_STEPS):03d}.npy"
         np.save(self.folder / name, np.concatenate(parts, 2))
         self.count += 1
-        return string, shown
+        return 0, 0
+
+
+def _recording_codec(checkpoint: Checkpoint, folder: Path, label: str) -> LmvicCodec:
+    folder.mkdir(parents=True, exist_ok=True)
+    codec = LmvicCodec(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint)
+    codec.tools = replace(codec.tools, restoration=_Recorder(folder, label))
+    return codec
 
 
 def store_coded_views(capture: Capture, prior: DepthPrior, folder: Path, checkpoint: Checkpoint, *, seed: int) -> None:
     """Code a capture, group by group at random qualities, with the model of `checkpoint` to blend references."""
-    folder.mkdir(parents=True, exist_ok=True)
-    switches = LmvicSwitches(sequences=False)
-    codec = LmvicCodec(checkpoint.model, checkpoint.tables, fingerprint=checkpoint.fingerprint, switches=switches)
-    codec.coders = {AV1: _Recorder(folder, "view")}
+    codec = _recording_codec(checkpoint, folder, "view")
     rng = np.random.default_rng(seed)
     order = coding_order(capture.views)
     for group_idx, start in enumerate(range(0, len(order), GROUP_VIEWS)):
@@ -71,13 +76,16 @@ def store_coded_views(capture: Capture, prior: DepthPrior, folder: Path, checkpo
         codec.encode_group(group_idx, sources, quality=_random_quality(rng))
 
 
-def store_coded_stills(paths: Sequence[Path], folder: Path, *, seed: int) -> None:
+def store_coded_stills(paths: Sequence[Path], folder: Path, checkpoint: Checkpoint, *, seed: int) -> None:
     """Code photographs by themselves, each at a random quality."""
-    folder.mkdir(parents=True, exist_ok=True)
-    coder = _Recorder(folder, "still")
+    codec = _recording_codec(checkpoint, folder, "still")
     rng = np.random.default_rng(seed)
     for path in paths:
-        coder.encode(to_picture(read_image(path).pixels, "cpu"), None, quality=_random_quality(rng))
+        pixels = read_image(path).pixels
+        height, width = pixels.shape[:2]
+        camera = Camera(1, "PINHOLE", width, height, (width, width, width / 2, height / 2))
+        view = View(0, path.name, path, width, height, camera, np.eye(4))
+        codec.encode_group(0, [SourceView(view, pixels)], quality=_random_quality(rng))
 
 
 class CodedPictures:

@@ -215,7 +215,7 @@ def _coded_paths(
                 prior = estimate_depth(capture, method=data.depth)
                 store_coded_views(capture, prior, target, shipped, seed=recipe.seed)
             else:
-                store_coded_stills(photographs_below(root), target, seed=recipe.seed)
+                store_coded_stills(photographs_below(root), target, shipped, seed=recipe.seed)
             finished.touch()
         paths += [
             path

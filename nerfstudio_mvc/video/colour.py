@@ -8,6 +8,7 @@ qualities between the encoder's whole steps come about. Coding planes is `sequen
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ MIN_LEVELS, MAX_LEVELS, MIDDLE = 256, 1023, 512
 RED, BLUE = 2126, 722  # BT.709 luma weights in ten-thousandths; green is the rest
 GREEN = 10_000 - RED - BLUE
 SHIFT = 20
+BAND_PIXELS = 1 << 16
 _MARK = 1 << 15  # of the field of levels: for whoever writes the string
 _TURNED = 1 << 14  # of the field of levels: a turn follows, planes are not BT.709's
 _LEVELS_FIELD, _TURN_FIELD = struct.Struct("<H"), struct.Struct("<3b")
@@ -64,26 +66,41 @@ def planes_from_rgb(pixels: np.ndarray, planes: PlaneFormat) -> np.ndarray:
     Returns:
         uint16 [3, H, W]
     """
-    colours = [pixels[..., channel].astype(np.float32) for channel in range(3)]
     found = np.empty((3, *pixels.shape[:2]), np.uint16)
-    for plane, factors in enumerate(_to_planes(planes)):
-        red, green, blue = (colour * np.float32(factor) for colour, factor in zip(colours, factors, strict=True))
-        middle = MIDDLE if plane else 0
-        found[plane] = np.clip(np.floor(red + green + blue + np.float32(middle + 0.5)), 0, MAX_LEVELS)
+    rows = _to_planes(planes)
+    for band in _bands(pixels.shape[:2]):
+        colours = [pixels[band, :, channel].astype(np.float32) for channel in range(3)]
+        for plane, factors in enumerate(rows):
+            red, green, blue = (colour * np.float32(factor) for colour, factor in zip(colours, factors, strict=True))
+            middle = MIDDLE if plane else 0
+            found[plane, band] = np.clip(np.floor(red + green + blue + np.float32(middle + 0.5)), 0, MAX_LEVELS)
     return found
 
 
 def rgb_from_planes(values: np.ndarray, planes: PlaneFormat) -> np.ndarray:
     """The photograph in planes: uint16 [3, H, W], 0 to 1023 -> uint8 [H, W, 3]."""
     half = 1 << (SHIFT - 1)
-    colours = ((colour + half) >> SHIFT for colour in _colours(values, planes))
-    return np.stack([np.clip(colour, 0, 255).astype(np.uint8) for colour in colours], axis=-1)
+    found = np.empty((*values.shape[1:], 3), np.uint8)
+    for band in _bands(values.shape[1:]):
+        for channel, colour in enumerate(_colours(values[:, band], planes)):
+            found[band, :, channel] = np.clip((colour + half) >> SHIFT, 0, 255)
+    return found
 
 
 def unrounded_from_planes(values: np.ndarray, planes: PlaneFormat) -> np.ndarray:
     """The same before it is rounded to whole grey levels: float32 [H, W, 3], 0 to 255."""
-    colours = (colour.astype(np.float32) * np.float32(2.0**-SHIFT) for colour in _colours(values, planes))
-    return np.stack([np.clip(colour, 0, 255) for colour in colours], axis=-1)
+    found = np.empty((*values.shape[1:], 3), np.float32)
+    for band in _bands(values.shape[1:]):
+        for channel, colour in enumerate(_colours(values[:, band], planes)):
+            found[band, :, channel] = np.clip(colour.astype(np.float32) * np.float32(2.0**-SHIFT), 0, 255)
+    return found
+
+
+def _bands(size: tuple[int, int]) -> Iterator[slice]:
+    """Ranges of rows: what lies between planes and colours exists for one band at a time."""
+    height, width = size
+    rows = max(1, BAND_PIXELS // max(width, 1))
+    return (slice(top, top + rows) for top in range(0, height, rows))
 
 
 def _to_planes(planes: PlaneFormat) -> list[list[float]]:

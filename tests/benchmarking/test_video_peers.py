@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
+from raw_codec import RawCodec
+from small_captures import write_nerfstudio_capture
 
+from nerfstudio_mvc import compress_capture
+from nerfstudio_mvc.benchmarking.ffmpeg_pipe import ffmpeg_encoders
+from nerfstudio_mvc.benchmarking.libaom_peer import libaom_peers
 from nerfstudio_mvc.benchmarking.peers import make_peers
 from nerfstudio_mvc.benchmarking.video_peers import ARRANGEMENTS, ENCODERS, video_peers
+from nerfstudio_mvc.cli.eval import Eval
 from nerfstudio_mvc.quality.psnr import psnr_db
-from nerfstudio_mvc.video.ffmpeg_pipe import ffmpeg_encoders
+from nerfstudio_mvc.video.speeds import SPEEDS
 
 needs_ffmpeg = pytest.mark.skipif(not ffmpeg_encoders(), reason="imageio-ffmpeg is not installed")
 
@@ -28,7 +36,7 @@ def size_of(name: str, photographs: list[np.ndarray], setting: int) -> int:
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("encoder", [encoder.peer for encoder in ENCODERS])
+@pytest.mark.parametrize("encoder", ["av1", *(encoder.peer for encoder in ENCODERS)])
 def test_photographs_come_back_in_order_and_better_at_a_higher_setting(encoder: str) -> None:
     photographs = moving_picture(3, 100, 66)
     (peer,) = make_peers([encoder])
@@ -44,7 +52,7 @@ def test_photographs_come_back_in_order_and_better_at_a_higher_setting(encoder: 
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("encoder", ["hevc", "svt"])
+@pytest.mark.parametrize("encoder", ["av1", "hevc", "svt"])
 def test_what_views_share_is_paid_once(encoder: str) -> None:
     photographs = moving_picture(4)
     (peer,) = make_peers([encoder])
@@ -52,9 +60,10 @@ def test_what_views_share_is_paid_once(encoder: str) -> None:
 
 
 @needs_ffmpeg
-def test_another_size_begins_another_sequence() -> None:
+@pytest.mark.parametrize("name", ["av1", "svt"])
+def test_another_size_begins_another_sequence(name: str) -> None:
     photographs = [*moving_picture(2, 100, 66), *moving_picture(2, 66, 100), *moving_picture(1, 100, 66)]
-    (peer,) = make_peers(["svt"])
+    (peer,) = make_peers([name])
     files = peer.encode(iter(photographs), peer.start)
     assert len(files) == 3
     decoded = list(peer.decode(files))
@@ -62,11 +71,21 @@ def test_another_size_begins_another_sequence() -> None:
 
 
 def test_every_peer_says_what_it_measures() -> None:
-    peers = video_peers("default")
+    peers = (*libaom_peers(4), *video_peers("default"))
     assert len({peer.name for peer in peers}) == len({peer.description for peer in peers}) == len(peers) == 12
-    assert len(peers) == len(ENCODERS) * len(ARRANGEMENTS)
+    assert len(peers) == (1 + len(ENCODERS)) * len(ARRANGEMENTS)
     for peer in peers:
         assert peer.start in peer.settings
         assert ("our coding order" in peer.description) == (peer.order == "coding")
         assert any(sampling in peer.description for sampling in ("4:4:4", "4:2:0"))
-    assert {peer.description for peer in video_peers("fast")}.isdisjoint(peer.description for peer in peers)
+    others = (*libaom_peers(5), *video_peers("fast"))
+    assert {peer.description for peer in others}.isdisjoint(peer.description for peer in peers)
+
+
+def test_av1_is_measured_at_the_speed_of_the_archives_unless_told_otherwise(tmp_path: Path) -> None:
+    capture, archive = write_nerfstudio_capture(tmp_path / "capture", views=2), tmp_path / "a.mvc"
+    compress_capture(capture, archive, codec=RawCodec(), depth="none", effort="high")
+    assert Eval(data=(capture,), archive=(archive,))._archives_speed() == SPEEDS["high"].stream
+    assert Eval(data=(capture,))._archives_speed() == SPEEDS["default"].stream
+    (peer,) = make_peers(["av1"], av1_speed=2)
+    assert "speed 2" in peer.description

@@ -63,7 +63,7 @@ def test_views_are_predicted_from_both_sides_or_from_those_before(codec, sources
     # 0, 2, then 1 between them, then 3.
     assert [set(found) for found in references(encoded)] == [set(), {0, 2}, {0}, {1, 2}]
     chain = LmvicCodec(
-        codec.model, codec.tables, fingerprint="", switches=LmvicSwitches(between=False, sequences=False)
+        codec.model, codec.tables, fingerprint="", switches=LmvicSwitches(between=False), pictures="learned"
     )
     assert references(chain.encode_group(0, sources, quality=5.0)) == [[], [0], [1, 0], [2, 1]]
 
@@ -139,7 +139,7 @@ def test_random_image_strings_give_pixels_or_an_archive_error(codec, sources, en
 
 def test_missing_image_string_is_an_archive_error(codec, sources, encoded):
     first = CodedView(0, (Substream("depth", b""),))
-    with pytest.raises(ArchiveError, match="no image string"):
+    with pytest.raises(ArchiveError, match="has no picture"):
         codec.decode_group(CodedGroup(0, (first, *encoded.coded.views[1:])), cameras(sources), quality=5.0)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_lmvic import plane_views, tiny_codec
 
-from nerfstudio_mvc.codecs.lmvic import codec as codec_module
+from nerfstudio_mvc.codecs.lmvic.learned import codec as codec_module
 from nerfstudio_mvc.codecs.lmvic.learned import prediction_search
 from nerfstudio_mvc.codecs.lmvic.learned.rate_distortion import rd_lambda_of
 from nerfstudio_mvc.codecs.lmvic.learned.trial_coding import TILE_PX, TrialCost, _tiles, explained_bits

@@ -26,7 +26,7 @@ def half_is_inherited(monkeypatch):
 def qualities_of(sources, quality=5.0, **switches):
     codec = tiny_codec(**switches)
     order = order_within_group([source.view for source in sources])
-    return view_qualities(sources, order, quality=quality, tools=codec.tools)
+    return view_qualities(sources, order, quality=quality, tools=codec.learned.tools)
 
 
 def test_a_view_counts_for_all_that_come_from_it():
@@ -70,7 +70,7 @@ def test_without_depth_or_prediction_all_are_coded_alike(sources):
 def test_a_photograph_that_repeats_another_saves_most_of_its_bits(sources):
     """The trial itself: with `inherited` near one the first of two weighs nearly two."""
     twins = [sources[0], replace(sources[1], view=replace(sources[0].view, view_idx=1), pixels=sources[0].pixels)]
-    shared = {"quality": 5.0, "tools": tiny_codec().tools}
+    shared = {"quality": 5.0, "tools": tiny_codec().learned.tools}
     other = replace(
         twins[1], pixels=np.random.default_rng(0).integers(0, 255, sources[0].pixels.shape).astype(np.uint8)
     )

@@ -13,7 +13,7 @@ import pytest
 from small_captures import write_sample_corner
 
 from nerfstudio_mvc import compress_capture, decompress_archive
-from nerfstudio_mvc.video.av1_sequence import has_encoder
+from nerfstudio_mvc.video.libaom import has_libaom
 
 PARSER_PACKAGES = Path(sys.prefix) / "nerfstudio-parser"  # tools/make_env.sh puts them there
 ENTRY = "nerfstudio-mvc-data=nerfstudio_mvc.nerfstudio_plugin.dataparser_entry:specification"
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(
         find_spec("nerfstudio") is None and not PARSER_PACKAGES.is_dir(), reason="nerfstudio is not installed"
     ),
-    pytest.mark.skipif(not has_encoder(), reason="there is no ffmpeg that codes AV1"),
+    pytest.mark.skipif(not has_libaom(), reason="there is no ffmpeg that codes AV1"),
 ]
 
 PROGRAM = """

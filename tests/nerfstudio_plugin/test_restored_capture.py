@@ -14,9 +14,9 @@ from nerfstudio_mvc import compress_capture, open_archive
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.nerfstudio_plugin.restored_capture import CACHE_VARIABLE, default_cache, restored_capture
 from nerfstudio_mvc.pipeline import decompress
-from nerfstudio_mvc.video.av1_sequence import has_encoder
+from nerfstudio_mvc.video.libaom import has_libaom
 
-pytestmark = pytest.mark.skipif(not has_encoder(), reason="there is no ffmpeg that codes AV1")
+pytestmark = pytest.mark.skipif(not has_libaom(), reason="there is no ffmpeg that codes AV1")
 
 
 def only_colmap(capture: Path) -> None:

@@ -15,10 +15,10 @@ from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet
 from nerfstudio_mvc.training.coded_pictures import CodedPictures, PicturesOnDevice
 from nerfstudio_mvc.training.restoration_run import RestorationRecipe, RestorationTrainer, train_restoration
 from nerfstudio_mvc.training.run import TrainingData
-from nerfstudio_mvc.video.av1_sequence import has_encoder
+from nerfstudio_mvc.video.libaom import has_libaom
 
 RECIPE = RestorationRecipe(minutes=1e-6, batch=2, crop_px=32, learning_rate=3e-3)
-needs_av1 = pytest.mark.skipif(not has_encoder(), reason="there is no ffmpeg that codes AV1")
+needs_av1 = pytest.mark.skipif(not has_libaom(), reason="there is no ffmpeg that codes AV1")
 
 
 @pytest.fixture

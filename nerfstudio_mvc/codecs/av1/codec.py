@@ -14,21 +14,17 @@ from nerfstudio_mvc.capture.views import SourceView, View, by_size, needed_by_si
 from nerfstudio_mvc.codecs.av1.rate import crf_of_quality
 from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone, check_pixels, step_counter
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
+from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.errors import ArchiveError
-from nerfstudio_mvc.video.av1_rate import rate_of_crf
-from nerfstudio_mvc.video.av1_sequence import (
-    BYTES_PER_SEQUENCE_PIXEL,
-    check_encoder,
-    decode_sequence,
-    encode_sequence,
-)
-from nerfstudio_mvc.video.av1_speed import SPEEDS, Effort
 from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rgb, read_format, rgb_from_planes
 from nerfstudio_mvc.video.colour_axes import best_turn
+from nerfstudio_mvc.video.rate import rate_of_crf
+from nerfstudio_mvc.video.sequence import BYTES_PER_PIXEL, decode_sequence, encode_sequence
+from nerfstudio_mvc.video.speeds import SPEEDS
 
 IMAGE, LEVELS = "image", "levels"
-PROFILE, OLDER_PROFILES = "av1-444-10bit-2", ("av1-444-10bit-1",)
-"""Stand where other codecs name their weights: what a decoder of the strings must know. At first: Y, Cb, Cr alone."""
+PROFILE = "av1-444-10bit-2"
+"""Stands where other codecs name their weights: what a decoder of the substreams must know."""
 
 
 class Av1Codec:
@@ -37,7 +33,7 @@ class Av1Codec:
     name = "av1"
     wants_depth = False
     wants_cameras = True
-    readable = (PROFILE, *OLDER_PROFILES)
+    readable = (PROFILE,)
 
     def __init__(self, *, effort: Effort = "default") -> None:
         self.fingerprint = PROFILE
@@ -81,9 +77,7 @@ class Av1Codec:
             planes = (planes_from_rgb(picture, form) for picture in pictures)
             on_units = step_counter(on_step, "coding as a video", before=len(strings), total=len(views))
             size = {"width": width, "height": height}
-            units = encode_sequence(
-                planes, count=len(members), **size, crf=rate.crf, speed=self.speed, on_units=on_units
-            )
+            units = encode_sequence(planes, **size, quantizer=rate.crf, speed=self.speed, on_units=on_units)
             for position, (view, unit) in enumerate(zip(members, units, strict=True)):
                 head = (Substream(LEVELS, pack_format(form)),) if position == 0 else ()
                 strings[view.view_idx] = (*head, Substream(IMAGE, unit))
@@ -110,11 +104,7 @@ class Av1Codec:
 
     def group_memory(self, view_pixels: Sequence[int]) -> int:
         """See `MultiViewCodec`."""
-        return BYTES_PER_SEQUENCE_PIXEL * sum(view_pixels)
-
-    def check_encoder(self) -> None:
-        """Raise an MvcError that names the remedy where there is no encoder."""
-        check_encoder()
+        return BYTES_PER_PIXEL * sum(view_pixels)
 
     def _decode(
         self, coded: CodedGroup, views: Sequence[View], *, wanted: Collection[int] | None, on_view: ViewDone | None

@@ -5,14 +5,15 @@ What is in the strings themselves is the business of the coders that wrote them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.codecs.lmvic.frame_head import read_frame
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.entropy.quality_points import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
 
-IMAGE, AV1, SEQUENCE, DEPTH, REFERENCES, QUALITY = "image", "av1", "sequence", "depth", "references", "quality"
+IMAGE, FRAME, DEPTH, REFERENCES, QUALITY = "image", "frame", "depth", "references", "quality"
 MAX_GROUP_VIEWS = 256
 
 
@@ -33,7 +34,7 @@ def read_references(
         ArchiveError: there is no image string, too many references, or one to itself or outside a group of `views`.
     """
     if len(strings.keys() & set(images)) != 1:
-        raise ArchiveError(f"view {position} of a group has no image string, or two: the archive is damaged")
+        raise ArchiveError(f"view {position} of a group has no picture, or two: the archive is damaged")
     references = list(strings.get(REFERENCES, b""))
     if len(references) > most or any(reference >= views or reference == position for reference in references):
         raise ArchiveError(f"view {position} of a group refers to views that it cannot refer to: damaged")
@@ -92,3 +93,40 @@ def decoding_order(
             raise ArchiveError(f"view {position} of a group refers to a view that needs it: the archive is damaged")
         waiting += missing
     return order
+
+
+def stream_order(
+    strings: list[dict[str, bytes]],
+    coded: CodedGroup,
+    views: Sequence[View],
+    wanted: Collection[int] | None,
+    *,
+    most: int,
+) -> dict[int, list[int]]:
+    """As `decoding_order`, for views of streams: by their ranks, and with the key view of every stream that is needed.
+
+    Raises:
+        ArchiveError: as there; views that come before one they hang on.
+    """
+    heads = [
+        read_frame(own.get(FRAME, b""), what=f"view {position} of a group")[0] for position, own in enumerate(strings)
+    ]
+    keys = {
+        (view.width, view.height): position
+        for position, (view, head) in enumerate(zip(views, heads, strict=True))
+        if head.form is not None
+    }
+    needed: dict[int, list[int]] = {}
+    waiting = [position for position, view in enumerate(coded.views) if wanted is None or view.view_idx in wanted]
+    while waiting:
+        position = waiting.pop()
+        if position in needed:
+            continue
+        references = read_references(strings[position], position, views=len(strings), most=most, images=(FRAME,))
+        needed[position] = references
+        key = keys.get((views[position].width, views[position].height))
+        others = references if key in (None, position) else [*references, key]
+        if any(heads[other].rank >= heads[position].rank for other in others):
+            raise ArchiveError(f"view {position} of a group hangs on one that comes after it: the archive is damaged")
+        waiting += others
+    return {position: needed[position] for position in sorted(needed, key=lambda position: heads[position].rank)}

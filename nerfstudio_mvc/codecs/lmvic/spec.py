@@ -6,7 +6,6 @@ from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.learned.config import LmvicConfig
 from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageTables
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
-from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.codecs.spec import CodecSettings, CodecSpec, NetworkKind, TrainedModel
 from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet
 
@@ -14,15 +13,14 @@ RESTORATION = "restoration"
 
 
 def _from_checkpoint(checkpoint: TrainedModel, settings: CodecSettings) -> LmvicCodec:
-    learned = settings.pictures == "learned"
     return LmvicCodec(
         checkpoint.model,
         checkpoint.tables,
         fingerprint=checkpoint.fingerprint,
         device=settings.device,
-        switches=LmvicSwitches(av1_pictures=not learned, network_pictures=learned),
         restoration=checkpoint.beside.get(RESTORATION),
         effort=settings.effort,
+        pictures=settings.pictures,
     )
 
 

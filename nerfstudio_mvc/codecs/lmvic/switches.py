@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+OF_LEARNED_PICTURES = ("split_blocks", "keep_references", "depth_follows_quality", "decide_per_view")
+"""Switches that mean nothing where AV1 codes the pictures."""
+
 
 @dataclass(frozen=True)
 class LmvicSwitches:
@@ -27,10 +30,9 @@ class LmvicSwitches:
         depth_follows_quality: depth takes fewer bits where the picture takes fewer.
         decide_per_view: a view that predicts badly is coded alone.
         gain_and_offset: of every colour of a reference, where the light has changed.
-        av1_pictures: AV1 may code the pictures (`av1_pictures`).
-        network_pictures: the network may; with both, each picture is coded by whichever is cheaper.
+        plain_references: AV1 may refer to the neighbours as they are, beside the blend of the warped ones (both sides).
+        warped_references: and to each neighbour warped (both sides).
         restoration: a network restores what AV1 codes (`restoration`).
-        sequences: a group may be one AV1 sequence, where that is cheaper than its views (`sequence_pictures`).
     """
 
     predict: bool = True
@@ -45,7 +47,6 @@ class LmvicSwitches:
     depth_follows_quality: bool = True
     decide_per_view: bool = True
     gain_and_offset: bool = True
-    av1_pictures: bool = True
-    network_pictures: bool = True
+    plain_references: bool = True
+    warped_references: bool = True
     restoration: bool = True
-    sequences: bool = True

@@ -17,8 +17,8 @@ from nerfstudio_mvc.codecs.parahydra.explained import explained
 from nerfstudio_mvc.codecs.parahydra.joint_decoding import JointDecoder, candidates_of
 from nerfstudio_mvc.codecs.parahydra.stills import Still, decode_still, encode_still
 from nerfstudio_mvc.coded import CodedGroup, CodedView
+from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.errors import ArchiveError
-from nerfstudio_mvc.video.av1_speed import Effort
 
 PROFILE = "parahydra-1"
 """Stands where other codecs name their weights: what a decoder of the strings must know."""

@@ -14,12 +14,13 @@ import numpy as np
 
 from nerfstudio_mvc.codecs.parahydra.error_map import error_levels, read_levels, write_levels
 from nerfstudio_mvc.coded import Substream
+from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.errors import ArchiveError
-from nerfstudio_mvc.video.av1_picture import decode_picture, encode_picture
-from nerfstudio_mvc.video.av1_rate import rate_of_crf
-from nerfstudio_mvc.video.av1_speed import Effort
+from nerfstudio_mvc.video import still
 from nerfstudio_mvc.video.colour import PlaneFormat, pack_format, planes_from_rgb, read_format, rgb_from_planes
 from nerfstudio_mvc.video.colour_axes import best_turn
+from nerfstudio_mvc.video.rate import rate_of_crf
+from nerfstudio_mvc.video.speeds import SPEEDS
 
 PICTURE, ERRORS = "av1", "errors"
 QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
@@ -45,7 +46,7 @@ def encode_still(
     """
     rate = rate_of_crf(float(np.interp(quality, QUALITIES, CRF_AT_QUALITY)))
     form = PlaneFormat(rate.levels, best_turn(pixels))
-    payload = encode_picture(planes_from_rgb(pixels, form), None, crf=rate.crf, effort=effort)
+    payload = still.encode_still(planes_from_rgb(pixels, form), quantizer=rate.crf, speed=SPEEDS[effort].still)
     picture = Substream(PICTURE, pack_format(form) + payload)
     shown = _decoded(picture.payload, pixels.shape[:2])
     levels = error_levels(pixels, shown)
@@ -70,4 +71,4 @@ def _decoded(string: bytes, size: tuple[int, int]) -> np.ndarray:
     if found is None or found[1]:
         raise ArchiveError("an AV1 picture does not say what its planes stand for: the archive is damaged")
     form, _, payload = found
-    return rgb_from_planes(decode_picture(payload, None, width=size[1], height=size[0]), form)
+    return rgb_from_planes(still.decode_still(payload, width=size[1], height=size[0]), form)

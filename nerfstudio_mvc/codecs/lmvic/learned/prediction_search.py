@@ -29,15 +29,12 @@ from nerfstudio_mvc.prediction.depth_for_prediction import depth_for_prediction
 from nerfstudio_mvc.prediction.depth_quantisation import BITS_PER_GREY_LEVEL
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.prediction.reference_pictures import DecodedView, blended_reference, warped_references
-from nerfstudio_mvc.prediction.weighted_prediction import Photometric, fit_gain_and_offset
+from nerfstudio_mvc.prediction.weighted_prediction import SMALLEST_CHANGE, Photometric, fit_gain_and_offset
 
 MAX_REFERENCES = 2
 MARGIN = 0.002  # of a view's bits that a step must gain on the sample to be believed
 CLEARLY_GOOD_BITS = 0.5
 """Of a luma sample that the reference explains: from here on the network would surely take more for the view alone."""
-NOTHING_SHARED_BITS = 0.07
-"""Likewise, below which AV1 may take more for a predicted view than for it alone (docs/ablations.md)."""
-SMALLEST_CHANGE = 5  # steps of gain or offset that are not worth a trial: 8 % or five grey levels
 DEPTH_BITS_PER_GREY_LEVEL = 2.5  # of a cell of the coded depth, at quality 5
 GROWTH_PER_QUALITY = 1.35
 """What a grey level of difference costs the picture grows with the quality, here per point."""
@@ -68,14 +65,11 @@ class SearchTools:
         images: blends references.
         trials: codes samples of a view, and views of which the final coder would take too long to code twice.
         switches: what to look for.
-        by_av1: AV1 will code the picture. It finds by itself what has moved a little, and makes something of references
-            that explain little.
     """
 
     images: ImageCoder
     trials: PictureCoder
     switches: LmvicSwitches
-    by_av1: bool
 
 
 def find_predictions(
@@ -106,7 +100,7 @@ def find_predictions(
     improved = search.improved(found)
     explained = explained_bits(x, improved.reference) if switches.decide_per_view else math.inf
     # A sample cannot tell: a view coded alone pays at the seams of its tiles, one with a reference does not.
-    doubtful = explained < (NOTHING_SHARED_BITS if tools.by_av1 else CLEARLY_GOOD_BITS)
+    doubtful = explained < CLEARLY_GOOD_BITS
     return (improved, _alone(source, tables)) if doubtful else (improved,)
 
 

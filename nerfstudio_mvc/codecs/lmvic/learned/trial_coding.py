@@ -27,7 +27,7 @@ _NOISE_VARIANCE = 4.0  # no codec cares about less
 
 
 class PictureCoder(Protocol):
-    """What codes pictures: `image_coding.ImageCoder` or `av1_pictures.Av1Coder`."""
+    """What codes pictures: `image_coding.ImageCoder`."""
 
     def encode(self, x: Tensor, reference: Reference | None, *, quality: float) -> tuple[bytes, Tensor]:
         """Picture [1, 3, H, W], 0..1 -> its string and the picture the decoder will show."""

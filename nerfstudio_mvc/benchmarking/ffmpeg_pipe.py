@@ -14,7 +14,6 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -29,43 +28,6 @@ ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # ffmpeg names its parts by where they 
 
 class NoFfmpegError(MvcError):
     """There is no ffmpeg that can be started; the message says how to get one."""
-
-
-class Programs:
-    """What was started within `programs_noted`, so that another thread can stop it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._processes: list[subprocess.Popen] = []
-        self._stopped = False
-
-    def add(self, process: subprocess.Popen) -> None:
-        """Note one that was just started."""
-        with self._lock:
-            self._processes = [other for other in self._processes if other.poll() is None]
-            self._processes.append(process)
-            if self._stopped:
-                process.kill()
-
-    def stop(self) -> None:
-        """Kill them, and whatever is still to be started: whoever waits for one is told that it failed."""
-        with self._lock:
-            self._stopped = True
-            for process in self._processes:
-                process.kill()
-
-
-_programs: ContextVar[Programs | None] = ContextVar("programs", default=None)
-
-
-@contextlib.contextmanager
-def programs_noted(programs: Programs) -> Iterator[None]:
-    """Within it, `programs` knows what the present thread starts."""
-    token = _programs.set(programs)
-    try:
-        yield
-    finally:
-        _programs.reset(token)
 
 
 def ffmpeg_path() -> str:
@@ -220,9 +182,6 @@ def _start(arguments: Sequence[str], *, stdin: int, stderr) -> subprocess.Popen:
         process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr)
     except OSError as error:
         raise NoFfmpegError(f"ffmpeg cannot be started ({error.strerror or error}): {INSTALL_HINT}") from error
-    programs = _programs.get()
-    if programs is not None:
-        programs.add(process)
     return process
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nerfstudio_mvc.benchmarking import ffmpeg_pipe
+from nerfstudio_mvc.benchmarking.ffmpeg_pipe import decode_frames, encode_frames, ffmpeg_encoders
+from nerfstudio_mvc.benchmarking.ycbcr import frame_size, planes_from_rgb, rgb_from_planes
 from nerfstudio_mvc.errors import MvcError
 from nerfstudio_mvc.quality.psnr import psnr_db
-from nerfstudio_mvc.video import ffmpeg_pipe
-from nerfstudio_mvc.video.ffmpeg_pipe import decode_frames, encode_frames, ffmpeg_encoders
-from nerfstudio_mvc.video.ycbcr import frame_size, planes_from_rgb, rgb_from_planes
 
 needs_ffmpeg = pytest.mark.skipif(not ffmpeg_encoders(), reason="imageio-ffmpeg is not installed")
 

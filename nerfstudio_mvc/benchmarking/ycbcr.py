@@ -1,6 +1,6 @@
 """8-bit RGB photographs <-> 10-bit YCbCr planes, as video encoders want them.
 
-BT.601 over the full range, as JPEG has it: with two bits more than the photographs, going there and back costs at most
+BT.709 over the full range: with two bits more than the photographs, going there and back costs at most
 one level in a sample. Coding the planes is `ffmpeg_pipe`'s business.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 PEAK, MIDDLE = 1023.0, 512.0
-RED, GREEN, BLUE = 0.299, 0.587, 0.114
+RED, GREEN, BLUE = 0.2126, 0.7152, 0.0722
 SIDE_MULTIPLE = 8  # the smallest block of the encoders; they would pad to it themselves, each in its own way
 
 TO_PLANES = np.array(
