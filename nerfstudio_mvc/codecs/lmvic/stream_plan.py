@@ -16,7 +16,8 @@ from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.prediction.group_order import order_within_group
 
 Level = Literal["key", "chain", "between", "only"]
-"""Key frame; a view that others are predicted from; one that none is; a key frame that no view follows."""
+"""Key frame; a view that the next ones are predicted from; one that lies between two coded before it, or comes last, from
+which few are; a key frame that no view follows."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def plan_group(views: Sequence[View], switches: LmvicSwitches) -> list[PlannedVi
         references[position] = tuple(nearest_positions(views[position], coded, count=count)) if switches.predict else ()
         coded[position] = views[position]
     used = {reference for named in references.values() for reference in named}
+    between = {position for rank, position in enumerate(order) if position < max(order[: rank + 1])}
     keys: dict[tuple[int, int], int] = {}
     ancestors: dict[int, frozenset[int]] = {}
     plan = []
@@ -46,7 +48,7 @@ def plan_group(views: Sequence[View], switches: LmvicSwitches) -> list[PlannedVi
         key = keys.setdefault((views[position].width, views[position].height), position)
         own = set(references[position]) | ({key} if key != position else set())
         ancestors[position] = frozenset(own.union(*(ancestors[other] for other in own)))
-        level: Level = "between" if position not in used else "chain"
+        level: Level = "between" if position in between or position not in used else "chain"
         if key == position:
             level = "key" if position in used else "only"
         plan.append(PlannedView(position, level, references[position], ancestors[position]))
