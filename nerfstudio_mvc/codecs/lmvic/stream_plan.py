@@ -16,8 +16,8 @@ from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.prediction.group_order import order_within_group
 
 Level = Literal["key", "chain", "between", "only"]
-"""Key frame; a view that the next ones are predicted from; one that lies between two coded before it, or comes last, from
-which few are; a key frame that no view follows."""
+"""Key frame; a view that the next ones are predicted from; one between two that are coded before it, or that none is
+predicted from; a key frame that no view follows."""
 
 
 @dataclass(frozen=True)
