@@ -30,6 +30,11 @@ fi
 [ -x "$folder/bin/python" ] || { echo "making $folder"; "$python" -m venv "$folder"; }
 echo "installing nerfstudio_mvc[$extras] into $folder (the first time this fetches several hundred MB)"
 PYTHONWARNINGS=ignore "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]"
+# PyPI has torchvision for CUDA alone. Beside a torch without it this version, which nerfstudio documents, does without its
+# compiled half; later ones fail on import, and every ns-* command with them.
+if [[ ",$extras," == *,nerfstudio,* ]] && ! "$folder/bin/python" -W ignore -c 'import torchvision' 2>/dev/null; then
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.16.2
+fi
 # nerfstudio's dataparser reads what we restore; pip would bring 3 GB with it.
 if [[ ",$extras," == *,test,* ]] && [ ! -d "$folder/nerfstudio-parser" ]; then
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \

@@ -223,8 +223,9 @@ def optimizers_of(model: nn.Module, learning_rate: float) -> dict[str, torch.opt
         for optimizer, params in parameters.items():
             if params:
                 groups[optimizer].append({"params": params, "share": share})
+    fused = torch.__version__ >= (2, 4) or next(model.parameters()).is_cuda  # on the CPU since torch 2.4
     return {
-        "adam": torch.optim.Adam(groups["adam"], lr=learning_rate, fused=True),
+        "adam": torch.optim.Adam(groups["adam"], lr=learning_rate, fused=fused),
         "muon": Muon(groups["muon"], lr=learning_rate),
     }
 

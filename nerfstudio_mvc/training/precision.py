@@ -9,4 +9,6 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether matrix products in bfloat16 are faster than in float32; a CPU without it takes several times as long."""
     if device.type != "cpu":
         return True
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    # Torch before 2.6 does not say; then it is taken for slow.
+    asked = (getattr(torch.cpu, f"_is_{kind}_supported", bool) for kind in ("avx512_bf16", "amx_tile"))
+    return any(supported() for supported in asked)

@@ -12,8 +12,10 @@ from small_captures import write_nerfstudio_capture
 
 from nerfstudio_mvc import compress_capture, open_archive
 from nerfstudio_mvc.errors import ArchiveError
+from nerfstudio_mvc.nerfstudio_plugin.cache_bound import BOUND_VARIABLE
 from nerfstudio_mvc.nerfstudio_plugin.restored_capture import CACHE_VARIABLE, default_cache, restored_capture
 from nerfstudio_mvc.pipeline import decompress
+from nerfstudio_mvc.pipeline.progress import Event
 from nerfstudio_mvc.video.libaom import has_libaom
 
 pytestmark = pytest.mark.skipif(not has_libaom(), reason="there is no ffmpeg that codes AV1")
@@ -60,7 +62,7 @@ def test_another_archive_of_that_name_is_another_folder(tmp_path: Path, archive:
     other.write_bytes(archive.read_bytes()[:-1])  # its ZIP comment is cut: no archive any more
     with pytest.raises(ArchiveError):
         restored_capture(other, tmp_path / "cache")
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [first.name]
+    assert [path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()] == [first.name]
 
 
 def test_one_that_another_process_has_restored_meanwhile_is_taken(tmp_path: Path, archive: Path, monkeypatch) -> None:
@@ -75,8 +77,31 @@ def test_one_that_another_process_has_restored_meanwhile_is_taken(tmp_path: Path
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="cannot be read"):
+    with pytest.raises(ArchiveError, match="no such file"):
         restored_capture(tmp_path / "none.mvc", tmp_path / "cache")
+
+
+def test_a_file_that_was_moved_leaves_its_folder(tmp_path: Path, archive: Path) -> None:
+    file = tmp_path / "run" / "scene.mvc"
+    file.parent.mkdir()
+    file.write_bytes(archive.read_bytes())
+    folder = restored_capture(file, tmp_path / "cache")
+    file.unlink()
+    warnings: list[Event] = []
+    assert restored_capture(file, tmp_path / "cache", on_event=warnings.append) == folder
+    assert [str(file) in event.message and str(folder) in event.message for event in warnings] == [True]
+    with pytest.raises(ArchiveError, match="no such file"):
+        restored_capture(tmp_path / "other" / "scene.mvc", tmp_path / "cache")
+
+
+def test_the_cache_makes_room_but_not_of_what_was_just_restored(tmp_path: Path, archive: Path, monkeypatch) -> None:
+    monkeypatch.setenv(BOUND_VARIABLE, "0")
+    cache = tmp_path / "cache"
+    older = cache / ("older-" + "0" * 16)
+    older.mkdir(parents=True)
+    (cache / f"{older.name}.used").touch()
+    folder = restored_capture(archive, cache)
+    assert [path for path in cache.iterdir() if path.is_dir()] == [folder]
 
 
 def test_the_cache_is_where_the_user_wants_it(tmp_path: Path, monkeypatch) -> None:

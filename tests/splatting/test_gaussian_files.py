@@ -1,6 +1,8 @@
 """Trained Gaussians come back in the world of the capture, and bad files end in one CaptureError."""
 
 import json
+from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -192,3 +194,21 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path):
     with pytest.raises(CaptureError):
         read_gaussians(tmp_path / "attack.ckpt")
     assert not (tmp_path / "written").exists()
+
+
+def test_what_is_not_needed_of_a_checkpoint_may_be_of_any_type(tmp_path):
+    gaussians = make_gaussians()
+    write_run(tmp_path, in_nerfstudio_world(gaussians))
+    path = tmp_path / "nerfstudio_models" / "step-000000030.ckpt"
+    content = torch.load(path, weights_only=False)
+    content["optimizers"] = {"means": torch.optim.Adam([torch.zeros(3)]), "when": Path(), "random": np.random.PCG64(1)}
+    torch.save(content, path)
+    assert_same(read_gaussians(tmp_path / "config.yml").gaussians, gaussians)
+
+
+def test_a_program_is_not_loaded(tmp_path):
+    with ZipFile(tmp_path / "program.ckpt", "w") as archive:
+        archive.writestr("program/data.pkl", b"")
+        archive.writestr("program/constants.pkl", b"")  # what makes torch.load take it for TorchScript
+    with pytest.raises(CaptureError, match="TorchScript"):
+        read_gaussians(tmp_path / "program.ckpt")
