@@ -1,7 +1,7 @@
 """How much the cache of restored captures may hold: the ones used longest ago go, never one in use.
 
-Beside every restored folder lies a file of its name and `.used`. When it was written says when the folder was last used,
-what it holds says from which files it was restored, and processes that use the folder hold a lock on it.
+Beside every restored folder lies a file of its name and `.used`. Its time says when the folder was last used, its lines
+from which files it was restored, and processes that use the folder hold a lock on it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def _restored_folders(cache: Path) -> list[Path]:
     if not cache.is_dir():
         return []
     return [
-        path for path in cache.iterdir() if _RESTORED.fullmatch(path.name) and path.is_dir() and _mark_of(path).is_file()
+        path
+        for path in cache.iterdir()
+        if _RESTORED.fullmatch(path.name) and path.is_dir() and _mark_of(path).is_file()
     ]
 
 
@@ -114,7 +116,7 @@ def _remove_unused(folder: Path) -> bool:
         return False
     with suppress(OSError), _mark_of(folder).open("a") as stream:
         _lock(stream, exclusive=True)
-        # The mark stays: who waits for its lock finds the folder gone, and restores it. Never half a folder of this name.
+        # The mark stays: who waits for its lock finds the folder gone, never half of it, and restores it.
         going = folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.mvc-partial"))
         shutil.rmtree(going, ignore_errors=True)
         return True

@@ -36,7 +36,9 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
 
     try:
         _refuse_programs(path)
-        content = torch.load(str(path), map_location="cpu", weights_only=False, pickle_module=_careful_pickle(), mmap=True)
+        content = torch.load(
+            str(path), map_location="cpu", weights_only=False, pickle_module=_careful_pickle(), mmap=True
+        )
         tensors = content["pipeline"]
         found = {}
         for prefix in GAUSSIAN_PREFIXES:
