@@ -15,7 +15,7 @@ from nerfstudio_mvc.weights.store import open_codec
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 DEVICES = ("cpu", "cuda")
-needs_av1 = pytest.mark.skipif(not has_libaom(), reason="there is no ffmpeg that codes AV1")
+needs_av1 = pytest.mark.skipif(not has_libaom(), reason="there is no libaom")
 
 
 def photograph(size=(192, 256)) -> np.ndarray:

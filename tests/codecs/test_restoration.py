@@ -18,7 +18,7 @@ from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet
 from nerfstudio_mvc.restoration.restoration import STRENGTH_STEPS, Restoration
 from nerfstudio_mvc.video.libaom import has_libaom
 
-needs_av1 = pytest.mark.skipif(not has_libaom(), reason="there is no ffmpeg that codes AV1")
+needs_av1 = pytest.mark.skipif(not has_libaom(), reason="there is no libaom")
 FULL = (STRENGTH_STEPS, STRENGTH_STEPS)
 
 

@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(
         find_spec("nerfstudio") is None and not PARSER_PACKAGES.is_dir(), reason="nerfstudio is not installed"
     ),
-    pytest.mark.skipif(not has_libaom(), reason="there is no ffmpeg that codes AV1"),
+    pytest.mark.skipif(not has_libaom(), reason="there is no libaom"),
 ]
 
 PROGRAM = """

@@ -18,7 +18,7 @@ from nerfstudio_mvc.pipeline import decompress
 from nerfstudio_mvc.pipeline.progress import Event
 from nerfstudio_mvc.video.libaom import has_libaom
 
-pytestmark = pytest.mark.skipif(not has_libaom(), reason="there is no ffmpeg that codes AV1")
+pytestmark = pytest.mark.skipif(not has_libaom(), reason="there is no libaom")
 
 
 def only_colmap(capture: Path) -> None:

@@ -18,7 +18,7 @@ from nerfstudio_mvc.training.run import TrainingData
 from nerfstudio_mvc.video.libaom import has_libaom
 
 RECIPE = RestorationRecipe(minutes=1e-6, batch=2, crop_px=32, learning_rate=3e-3)
-needs_av1 = pytest.mark.skipif(not has_libaom(), reason="there is no ffmpeg that codes AV1")
+needs_av1 = pytest.mark.skipif(not has_libaom(), reason="there is no libaom")
 
 
 @pytest.fixture

@@ -52,23 +52,11 @@ class Av1Codec:
 
         Raises:
             ShapeError: pixels that are not uint8 [height, width, 3] of their view.
-            MvcError: there is no encoder.
+            LibaomError: there is no libaom.
         """
-        return self.encode_with(group_idx, views, crf=crf_of_quality(quality), on_view=on_view, on_step=on_step)
-
-    def encode_with(
-        self,
-        group_idx: int,
-        views: Sequence[SourceView],
-        *,
-        crf: float,
-        on_view: ViewDone | None = None,
-        on_step: StepDone | None = None,
-    ) -> EncodedGroup:
-        """`encode_group` with a quantiser of the encoder's scale, 0 (finest) to 63, fractions too."""
         for source in views:
             check_pixels(source)
-        rate = rate_of_crf(crf)
+        rate = rate_of_crf(crf_of_quality(quality))
         by_idx = {source.view.view_idx: source for source in views}
         strings: dict[int, tuple[Substream, ...]] = {}
         for (width, height), members in by_size([source.view for source in views]).items():
