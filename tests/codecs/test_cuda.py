@@ -10,12 +10,10 @@ from small_captures import SAMPLE
 
 from nerfstudio_mvc.entropy.latent_coding import quality_level, read_latent
 from nerfstudio_mvc.layers.pictures import to_picture
-from nerfstudio_mvc.video.libaom import has_libaom
 from nerfstudio_mvc.weights.store import open_codec
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 DEVICES = ("cpu", "cuda")
-needs_av1 = pytest.mark.skipif(not has_libaom(), reason="there is no libaom")
 
 
 def photograph(size=(192, 256)) -> np.ndarray:
