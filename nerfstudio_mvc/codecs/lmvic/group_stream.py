@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -198,7 +198,7 @@ class GroupStreamEncoder:
         strengths, picture = better_picture(
             self._restoration, planes, form, x=x, reference=prediction.reference, quality=point.quality
         )
-        head = FrameHead(head.rank, head.quality, strengths or (0, 0), head.slots, head.form, head.copy)
+        head = replace(head, strengths=strengths or (0, 0))
         substreams = []
         if planned.references:
             substreams.append(Substream(REFERENCES, bytes(planned.references)))
@@ -217,8 +217,6 @@ class GroupStreamEncoder:
     def _predicted(
         self, view: View, x: Tensor, depth: Tensor | None, neighbours: Sequence[DecodedView]
     ) -> tuple[Photometric | None, ViewPrediction]:
-        if not neighbours:
-            return None, ViewPrediction(None, ())
         warped = warp_neighbours(view, depth, neighbours, self._tools.switches)
         light = fit_light(warped, x) if warped and self._tools.switches.gain_and_offset else None
         return light, predict_view(self._tools.blend, view, neighbours, warped, light, self._tools.switches)
@@ -273,11 +271,9 @@ def decode_streams(
             grid = coded_grid(view.height, view.width)
             depth = torch.from_numpy(decode_depth(own[DEPTH], tools.tables, grid=grid).depth())
         neighbours = [decoded[reference] for reference in references]
-        prediction = ViewPrediction(None, ())
-        if neighbours:
-            warped = warp_neighbours(view, depth, neighbours, tools.switches)
-            light = decode_light(own[LIGHT], len(warped), tables=tools.tables) if LIGHT in own else None
-            prediction = predict_view(tools.blend, view, neighbours, warped, light, tools.switches)
+        warped = warp_neighbours(view, depth, neighbours, tools.switches)
+        light = decode_light(own[LIGHT], len(warped), tables=tools.tables) if LIGHT in own else None
+        prediction = predict_view(tools.blend, view, neighbours, warped, light, tools.switches)
         try:
             planes = _decoded(streams, view, head, unit, prediction, what)
         except LibaomError as error:
