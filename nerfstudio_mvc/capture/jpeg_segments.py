@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-SOI, EOI = b"\xff\xd8", b"\xff\xd9"
+SOI = b"\xff\xd8"
 _SOS = 0xDA
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")

@@ -24,8 +24,6 @@ WINDOW, QUERY_STEP, KEY_STEP = 12, 4, 2
 """Of the coarse match, in samples of a quarter of the picture: windows of 48 pixels, every 16 and every 8 pixels."""
 AT_ONCE = 256
 """Queries that are compared with all keys at once."""
-CLOSED_PX, NEARLY_PX = 1.0, 3.0
-"""Classes of cycle consistency: the way there and back misses by less than this."""
 _FLAT = 8.0  # grey levels, times the window's side; a window that varies by less says little
 _DESCRIPTOR_SCALE, _DESCRIPTOR_MAX = 400.0, 127.0  # 144 * 127^2 < 2^24: float32 adds such products up exactly
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerfstudio_mvc.codecs.lmvic.learned.image_coding import ImageCoder, ImageTables, Symbols
 from nerfstudio_mvc.codecs.lmvic.learned.image_model import ImageModel
+from nerfstudio_mvc.entropy.model_tables import ModelWithTables
 from nerfstudio_mvc.entropy.plain_tables import plain_hyper_tables, plain_latent_tables
 from nerfstudio_mvc.entropy.rate import rounded_bits
 from nerfstudio_mvc.entropy.scale_network import scale_of_table
@@ -23,7 +24,7 @@ from nerfstudio_mvc.prediction.reference import Reference
 DEFAULT_QUALITY = 5.0
 
 
-class SingleViewCodec(nn.Module):
+class SingleViewCodec(ModelWithTables[ImageTables]):
     """An `ImageModel` and its tables.
 
     Args:
@@ -97,26 +98,12 @@ class SingleViewCodec(nn.Module):
         ]
         return {"x_hat": torch.cat(pictures)}
 
-    def update(self, scale_table: object = None, force: bool = False) -> bool:
-        """Make the integer tables of the range coder, unless there are some; whether any were made.
-
-        Args:
-            scale_table: CompressAI passes the scales of its tables; ours are fixed, so it must be None.
-        """
-        if scale_table is not None:
-            raise ShapeError("the scales of the tables are fixed in this model: call update() without scale_table")
-        if self.tables is not None and not force:
-            return False
+    def new_tables(self) -> ImageTables:
         hyper = plain_hyper_tables(self.model.z_center, self.model.z_log_scale)
-        self.tables = ImageTables(plain_latent_tables(), hyper)
-        return True
+        return ImageTables(plain_latent_tables(), hyper)
 
     def _coder(self) -> ImageCoder:
-        if self.training:
-            raise ShapeError("a model in training mode does not code: call eval() first")
-        if self.tables is None:
-            raise ShapeError("the model has no tables yet: call update() first")
-        return ImageCoder(self.model, self.tables)
+        return ImageCoder(self.model, self.ready_tables())
 
     def _train_forward(self, x: Tensor, reference: Reference | None, quality: Tensor) -> dict[str, Any]:
         model = self.model

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.paper.alignment import Alignment, align
@@ -34,6 +34,7 @@ from nerfstudio_mvc.codecs.lmvic.paper.reference_features import ReferenceFeatur
 from nerfstudio_mvc.codecs.lmvic.paper.tables import PaperTables
 from nerfstudio_mvc.entropy.latent_coding import quality_level, read_latent, tables_of, write_latent
 from nerfstudio_mvc.entropy.latent_walk import Quantised, Symbols
+from nerfstudio_mvc.entropy.model_tables import ModelWithTables
 from nerfstudio_mvc.errors import ShapeError
 from nerfstudio_mvc.layers.padding import STRIDE, crop, pad_to_blocks
 from nerfstudio_mvc.layers.rounding import round_half_up
@@ -95,7 +96,7 @@ class ImageConditions:
         return Conditions(self.gates, self.parameters)
 
 
-class PaperModel(nn.Module):
+class PaperModel(ModelWithTables[PaperTables]):
     """All networks of the paper preset; see the drawing in the module's docstring."""
 
     def __init__(self, config: PaperConfig | None = None) -> None:
@@ -112,7 +113,6 @@ class PaperModel(nn.Module):
         self.depth_features = DepthPredictionFeatures(width, latent)
         self.depth_gates = MaskGates(width, latent, kernel=5)
         self.depth_entropy = LatentEntropy(config)
-        self._tables: PaperTables | None = None
 
     # -- CompressAI's verbs ------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class PaperModel(nn.Module):
         Raises:
             ShapeError: as in `forward`, or the model is in training mode.
         """
-        tables = self._ready_tables()
+        tables = self.ready_tables()
         level = self._level(quality)
         result = self(x, depth, geometry=geometry, reference=reference, quality=quality)
         strings = [
@@ -220,7 +220,7 @@ class PaperModel(nn.Module):
             ArchiveError: a string does not hold what a view of this size needs.
             ShapeError: depth strings without geometry, or the model is in training mode.
         """
-        tables = self._ready_tables()
+        tables = self.ready_tables()
         level = self._level(quality)
         image_strings, depth_strings = strings
         latent_size = (-(-shape[0] // STRIDE), -(-shape[1] // STRIDE))
@@ -245,27 +245,8 @@ class PaperModel(nn.Module):
         state = self.state(geometry, x_hat, maps, depth_hat)
         return {"x_hat": state.picture, "state": state}
 
-    def update(self, scale_table: object = None, force: bool = False) -> bool:
-        """Make the integer tables of the range coder, unless there are some; whether any were made.
-
-        Args:
-            scale_table: CompressAI passes the scales of its tables; ours are fixed, so it must be None.
-        """
-        if scale_table is not None:
-            raise ShapeError("the scales of the tables are fixed in this model: call update() without scale_table")
-        if self._tables is not None and not force:
-            return False
-        self.use_tables(PaperTables(tables_of(self.image_entropy), tables_of(self.depth_entropy)))
-        return True
-
-    def use_tables(self, tables: PaperTables) -> None:
-        """Code with these tables, as a weights file holds them."""
-        self._tables = tables
-
-    @property
-    def tables(self) -> PaperTables | None:
-        """None before `update`."""
-        return self._tables
+    def new_tables(self) -> PaperTables:
+        return PaperTables(tables_of(self.image_entropy), tables_of(self.depth_entropy))
 
     # -- the depth codec ---------------------------------------------------------------------------------------------
 
@@ -348,13 +329,6 @@ class PaperModel(nn.Module):
     def _level(self, quality: float | Tensor) -> Tensor:
         device = self.image_entropy.log_gain.device
         return quality.to(device) if isinstance(quality, Tensor) else quality_level(quality, device)
-
-    def _ready_tables(self) -> PaperTables:
-        if self.training:
-            raise ShapeError("a model in training mode does not code: call eval() first")
-        if self._tables is None:
-            raise ShapeError("the model has no tables yet: call update() first")
-        return self._tables
 
 
 def _check(x: Tensor, depth: Tensor | None, geometry: ViewGeometry | None) -> tuple[int, int]:

@@ -13,14 +13,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerfstudio_mvc.codecs.parahydra.paper.config import ParaHydraConfig
 from nerfstudio_mvc.codecs.parahydra.paper.entropy_model import ParallaxEntropy
 from nerfstudio_mvc.codecs.parahydra.paper.transforms import Encoder, JointDecoder, nearest_sides
 from nerfstudio_mvc.entropy.latent_coding import LatentTables, quality_level, read_latent, tables_of, write_latent
 from nerfstudio_mvc.entropy.latent_walk import Quantised, Symbols
-from nerfstudio_mvc.errors import ShapeError
+from nerfstudio_mvc.entropy.model_tables import ModelWithTables
 from nerfstudio_mvc.layers.padding import crop, pad_to_blocks
 from nerfstudio_mvc.layers.rounding import round_half_up
 
@@ -29,7 +29,7 @@ STRIDE = 16
 """Pixels per cell of the latent."""
 
 
-class ParaHydraModel(nn.Module):
+class ParaHydraModel(ModelWithTables[LatentTables]):
     """All networks of ParaHydra; see the drawing in the module's docstring."""
 
     def __init__(self, config: ParaHydraConfig | None = None) -> None:
@@ -39,7 +39,6 @@ class ParaHydraModel(nn.Module):
         self.encoder = Encoder(config.width, config.latent, attention=of_encoder)
         self.decoder = JointDecoder(config.width, config.latent, attention=config.attention)
         self.entropy = ParallaxEntropy(config)
-        self._tables: LatentTables | None = None
 
     # -- CompressAI's verbs ------------------------------------------------------------------------------------------
 
@@ -82,7 +81,7 @@ class ParaHydraModel(nn.Module):
         Raises:
             ShapeError: the model is in training mode, or has no tables yet.
         """
-        tables, level = self._ready_tables(), self._level(quality)
+        tables, level = self.ready_tables(), self._level(quality)
         strings = [
             [write_latent(item, self.entropy, tables, level=level) for item in _items(one.symbols)]
             for one in self.quantised(views, level)
@@ -113,27 +112,8 @@ class ParaHydraModel(nn.Module):
         ]
         return {"x_hat": self._all_shown(latents, shape, level, sides_of)}
 
-    def update(self, scale_table: object = None, force: bool = False) -> bool:
-        """Make the integer tables of the range coder, unless there are some; whether any were made.
-
-        Args:
-            scale_table: CompressAI passes the scales of its tables; ours are fixed, so it must be None.
-        """
-        if scale_table is not None:
-            raise ShapeError("the scales of the tables are fixed in this model: call update() without scale_table")
-        if self._tables is not None and not force:
-            return False
-        self.use_tables(tables_of(self.entropy))
-        return True
-
-    def use_tables(self, tables: LatentTables) -> None:
-        """Code with these tables, as a weights file holds them."""
-        self._tables = tables
-
-    @property
-    def tables(self) -> LatentTables | None:
-        """None before `update`."""
-        return self._tables
+    def new_tables(self) -> LatentTables:
+        return tables_of(self.entropy)
 
     # -- the halves --------------------------------------------------------------------------------------------------
 
@@ -151,7 +131,7 @@ class ParaHydraModel(nn.Module):
             ArchiveError: the string does not hold it.
         """
         cells = (-(-size[0] // STRIDE), -(-size[1] // STRIDE))
-        symbols = read_latent(string, self.entropy, self._ready_tables(), level=self._level(quality), size=cells)
+        symbols = read_latent(string, self.entropy, self.ready_tables(), level=self._level(quality), size=cells)
         return self.entropy.reconstruct(symbols)
 
     def shown(
@@ -192,13 +172,6 @@ class ParaHydraModel(nn.Module):
     def _level(self, quality: float | Tensor) -> Tensor:
         device = self.entropy.log_gain.device
         return quality.to(device) if isinstance(quality, Tensor) else quality_level(quality, device)
-
-    def _ready_tables(self) -> LatentTables:
-        if self.training:
-            raise ShapeError("a model in training mode does not code: call eval() first")
-        if self._tables is None:
-            raise ShapeError("the model has no tables yet: call update() first")
-        return self._tables
 
 
 def _size(x: Tensor) -> tuple[int, int]:
