@@ -13,7 +13,6 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import SourceView
 from nerfstudio_mvc.entropy.tables import TableSet
-from nerfstudio_mvc.layers.pictures import to_picture
 from nerfstudio_mvc.prediction.depth_coding import CodedDepth, encode_depth, quantise_depth
 from nerfstudio_mvc.prediction.depth_precision import (
     choose_step,
@@ -50,8 +49,8 @@ def depth_for_prediction(
     smooth = _median(prior)
     if not references:
         return quantise_depth(smooth.double().numpy(), choose_step(smooth, current=source.view, reference=None))
-    seen = [SeenView(state.view, state.picture[0].cpu(), state.depth) for state in references]
-    pixels = to_picture(source.pixels, "cpu")[0]
+    seen = [SeenView(state.view, state.stored[0].cpu(), state.depth) for state in references]
+    pixels = torch.from_numpy(source.pixels).permute(2, 0, 1)
     refinement = refine_inverse_depth(smooth, current=source.view, pixels=pixels, references=seen)
     if refinement.pixels_per_inverse_depth <= 0:
         return quantise_depth(smooth.double().numpy(), choose_step(smooth, current=source.view, reference=None))

@@ -39,7 +39,7 @@ _FARTHEST = 1e-3  # of the prior's smallest inverse depth: candidates stay in fr
 
 @dataclass(frozen=True)
 class SeenView:
-    """A view that predicts: camera, pixels [3, H, W] 0..1, and z-depth on any grid (None: it hides nothing)."""
+    """A view that predicts: camera, pixels [3, H, W] in 8 bits or 0..1, z-depth on any grid (None: hides nothing)."""
 
     view: View
     pixels: Tensor
@@ -83,7 +83,7 @@ def refine_inverse_depth(
 
     Args:
         prior: inverse depth of the current view on its coded grid, positive. [h, w]
-        pixels: the current photograph, 0..1. [3, H, W]
+        pixels: the current photograph, in 8 bits or 0..1. [3, H, W]
         references: nearest first, at least one.
         jump_cost: see `JUMP_COST`; more gives a smoother map.
     """

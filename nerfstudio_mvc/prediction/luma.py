@@ -10,8 +10,12 @@ LUMA = (0.299, 0.587, 0.114)  # BT.601
 
 
 def luma_levels(pixels: Tensor, *, height: int, width: int) -> Tensor:
-    """Grey levels 0..255 of a photograph [3, H, W], 0..1. [height, width]"""
-    grey = torch.einsum("c,chw->hw", torch.tensor(LUMA, dtype=pixels.dtype), pixels) * 255
+    """Grey levels 0..255 of a photograph [3, H, W], in 8 bits or 0..1. [height, width]"""
+    if pixels.dtype == torch.uint8:
+        # One colour at a time: a large photograph is many bytes as floats.
+        grey = sum(plane.float() * weight for plane, weight in zip(pixels, LUMA, strict=True))
+    else:
+        grey = torch.einsum("c,chw->hw", torch.tensor(LUMA, dtype=pixels.dtype), pixels) * 255
     return reduced(grey, height=height, width=width)
 
 

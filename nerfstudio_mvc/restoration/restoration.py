@@ -58,8 +58,8 @@ class Restoration:
             reference = Reference(torch.zeros_like(decoded), torch.zeros_like(decoded[:, :1]))
         whole = (0, -width % ALIGNMENT, 0, -height % ALIGNMENT)
         picture, other, valid = (
-            F.pad(part.to(self.device), whole, mode="replicate")
-            for part in (decoded, reference.picture, reference.valid)
+            F.pad(part, whole, mode="replicate") if any(whole) else part
+            for part in (one.to(self.device) for one in (decoded, reference.picture, reference.valid))
         )
         unit = torch.tensor([error_unit(quality)], device=self.device)
         found, reach = torch.empty_like(picture), self.net.config.reach
@@ -67,7 +67,7 @@ class Restoration:
             top, bottom = max(0, band.start - reach), min(picture.shape[-2], band.stop + reach)
             seen = (part[..., top:bottom, :] for part in (picture, other, valid))
             found[..., band, :] = self.net(*seen, unit)[..., band.start - top : band.stop - top, :]
-        return (found * unit)[..., :height, :width].to(decoded.device)
+        return found.mul_(unit)[..., :height, :width].to(decoded.device)
 
     def _bands(self, height: int, width: int) -> Iterator[slice]:
         rows = max(ALIGNMENT, self.band_pixels // width // ALIGNMENT * ALIGNMENT)
