@@ -11,6 +11,7 @@ from typing import Any, Literal
 from colmap_io import binary_format, text_format
 from colmap_io.errors import ModelError
 from colmap_io.records import Model
+from colmap_io.regular_files import open_regular, read_regular
 
 USUAL_PLACES = ("colmap/sparse/*", "sparse/*", "colmap/sparse", "sparse", "colmap", ".")
 """Where models lie below a capture folder; the first place that holds some is taken."""
@@ -37,9 +38,9 @@ def image_count(folder: Path) -> int:
     """How many images the model in `folder` says it has; 0 where it does not."""
     try:
         if (folder / "images.bin").is_file():
-            with (folder / "images.bin").open("rb") as file:
+            with open_regular(folder / "images.bin") as file:
                 return int.from_bytes(file.read(8), "little")
-        with (folder / "images.txt").open("rb") as file:
+        with open_regular(folder / "images.txt") as file:
             # Two lines an image, of which the second may be empty.
             return sum(not line.startswith(b"#") for line in file) // 2
     except OSError:
@@ -64,7 +65,7 @@ def read_model(folder: Path) -> Model:
         if name in _OPTIONAL and not path.is_file():
             continue
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
             if suffix == ".bin":
                 parts[field] = getattr(binary_format, f"read_{field}")(data)
             else:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
+from colmap_io.regular_files import open_regular
 from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.archived_paths import check_path
 from nerfstudio_mvc.archive.made_again import made_again
@@ -72,7 +75,7 @@ class AttachmentPlan:
         files: POSIX paths, sorted, by which they are restored.
         left_out: what is not attached, with reasons; of downscaled photographs one line per folder.
         downscaled: folders to remake on restore.
-        elsewhere: of `files`, those that do not lie at their path below `root`, and where they lie.
+        places: where each of `files` lies, links followed.
         written_paths: as of `capture.views.Capture`.
         points: path and bytes of a PLY file of the sparse points, to restore beside a transforms.json that is made.
     """
@@ -82,14 +85,9 @@ class AttachmentPlan:
     files: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     downscaled: tuple[DownscaledFolder, ...]
-    elsewhere: Mapping[str, Path] = field(default_factory=dict)
+    places: Mapping[str, Path] = field(default_factory=dict)
     written_paths: Mapping[str, str] = field(default_factory=dict)
     points: tuple[str, bytes] | None = None
-
-    def source(self, path: str) -> Path:
-        """Where the file `path` lies on this machine."""
-        assert self.root is not None, "a plan with files has a root"
-        return self.elsewhere.get(path, self.root / path)
 
 
 def plan_attachments(
@@ -147,8 +145,9 @@ def plan_attachments(
         else:
             left_bytes[left] += size
     left_out += [LeftOut(path, size, reason) for (path, reason), size in left_bytes.items()]
-    elsewhere = {path: file for path, file in named.items() if path in files and file != root / path}
-    return AttachmentPlan(mode, root, tuple(files), tuple(left_out), downscaled, elsewhere, dict(written_paths or {}))
+    # Whatever is put in their place later, nothing but these is read.
+    places = {path: named.get(path, root / path).resolve() for path in files}
+    return AttachmentPlan(mode, root, tuple(files), tuple(left_out), downscaled, places, dict(written_paths or {}))
 
 
 def _walk(root: Path, *, skipped: Collection[Path]) -> tuple[dict[str, int], list[LeftOut]]:
@@ -227,13 +226,17 @@ def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix
 
 
-def read_attached(path: Path) -> bytes:
-    """Bytes of one file of the capture.
+@contextmanager
+def open_attached(path: Path, *, size: int) -> Iterator[BinaryIO]:
+    """A file of the capture, `size` bytes long when that was last asked, to read to its end within the block.
 
     Raises:
-        CaptureError: it cannot be read any more.
+        CaptureError: it cannot be read any more, or is another file or longer or shorter by now.
     """
     try:
-        return path.read_bytes()
+        with open_regular(path, real=True) as file:
+            yield file
+            if file.tell() != size or file.read(1):
+                raise CaptureError(f"{path}: changed while it was read; run again once nothing writes to it.")
     except OSError as error:
         raise CaptureError(f"{path}: cannot be read ({error.strerror}); make it readable or move it away.") from error

@@ -8,33 +8,25 @@ from __future__ import annotations
 import lzma
 import zipfile
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import BinaryIO
 
 from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.byte_fields import FieldReader, varint
 from nerfstudio_mvc.archive.container import CHUNK_BYTES, Container, new_entry
 from nerfstudio_mvc.archive.packing import COMPRESSED_SUFFIXES, KIND_LARGE_FILE, RECIPE_PLAIN, IndexLine
-from nerfstudio_mvc.errors import CaptureError
 
 PRESET = 9
 PRESET_COMPRESSED = 0  # films and the like: nothing to gain, so at least fast
 
 
-def write_large_file(archive: zipfile.ZipFile, file: Path, path: str, *, file_idx: int) -> IndexLine:
-    """Add `file`, which is restored as `path`; returns its line for the pack's index.
-
-    Raises:
-        CaptureError: it cannot be read.
-    """
+def write_large_file(archive: zipfile.ZipFile, source: BinaryIO, path: str, *, file_idx: int) -> IndexLine:
+    """Add a file, which is restored as `path`; returns its line for the pack's index."""
     suffix = PurePosixPath(path).suffix.lower()
     compressor = lzma.LZMACompressor(preset=PRESET_COMPRESSED if suffix in COMPRESSED_SUFFIXES else PRESET)
     digest, size = sha256(), 0
-    try:
-        source = file.open("rb")
-    except OSError as error:
-        raise CaptureError(f"{file}: cannot be read ({error.strerror}); make it readable or move it away.") from error
     entry = new_entry(layout.large_file_entry(file_idx), packed=False)
-    with source, archive.open(entry, "w", force_zip64=True) as target:
+    with archive.open(entry, "w", force_zip64=True) as target:
         while chunk := source.read(CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
+from colmap_io.regular_files import open_regular
 from nerfstudio_mvc.archive import layout
 
 REASON_DATABASE = "COLMAP database: colmap feature_extractor and matcher make it again"
@@ -82,7 +83,7 @@ def _with_companions(path: str, paths: Collection[str]) -> list[str]:
 def _is_colmap_database(path: Path) -> bool:
     """Whether a file is a database as COLMAP makes it: its tables, no others, and features that it found itself."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if file.read(16) != b"SQLite format 3\0":
                 return False
         # Read only, without locks: nothing appears beside it.
@@ -104,7 +105,7 @@ def _is_colmap_database(path: Path) -> bool:
 def _is_archive(path: Path) -> bool:
     """Whether a file begins like an archive of `writer.py`: a ZIP whose first entry is the manifest."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(64)
     except OSError:
         return False
@@ -119,7 +120,7 @@ def _is_stereo_file(root: Path, folder: str, path: str) -> bool:
     if rest.endswith(".cfg"):
         return True
     try:
-        with (root / path).open("rb") as file:
+        with open_regular(root / path) as file:
             return _STEREO_HEAD.match(file.read(40)) is not None
     except OSError:
         return False

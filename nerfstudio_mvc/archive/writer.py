@@ -12,14 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from colmap_io.regular_files import read_regular
 from nerfstudio_mvc import __version__
 from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.archived_paths import check_path
-from nerfstudio_mvc.archive.attachments import AttachmentPlan, read_attached
+from nerfstudio_mvc.archive.attachments import AttachmentPlan, open_attached
 from nerfstudio_mvc.archive.camera_table import decode_cameras, encode_cameras, views_of_table
-from nerfstudio_mvc.archive.container import CHUNK_BYTES, new_entry, record_bytes
+from nerfstudio_mvc.archive.container import new_entry, record_bytes
 from nerfstudio_mvc.archive.group_entry import cut_strings, decode_header, encode_group
 from nerfstudio_mvc.archive.image_metadata import metadata_items
 from nerfstudio_mvc.archive.integrity import VerifyReport, verify
@@ -56,6 +57,13 @@ class CodingSettings:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
+class PhotographFile(NamedTuple):
+    """Length and SHA-256 of a photograph's file; 0 and "" of a view that has none on this machine."""
+
+    bytes: int
+    sha256: str
+
+
 class ArchiveWriter:
     """Collects coded groups and turns them into one file; a context manager.
 
@@ -80,6 +88,7 @@ class ArchiveWriter:
 
     Attributes:
         views: the views as a reader will give them back: cameras through their stored form, `image_path` None.
+        photographs: files of the views as they were when the run began.
         quality: of the groups; None until it is chosen, by this run or the one being resumed.
 
     Raises:
@@ -108,14 +117,14 @@ class ArchiveWriter:
         self._kind, self._settings = kind, settings
         self._groups = tuple(tuple(group) for group in groups)
         self._cameras = encode_cameras(views)
-        photographs = [_photograph(view) for view in views]
+        self.photographs = tuple(map(_photograph, views))
         self._entries = tuple(
-            ViewEntry(view.name, view.width, view.height, size)
-            for view, (size, _) in zip(views, photographs, strict=True)
+            ViewEntry(view.name, view.width, view.height, file.bytes)
+            for view, file in zip(views, self.photographs, strict=True)
         )
         table = decode_cameras(self._cameras, view_count=len(views), what=str(self.path))
         self.views: tuple[View, ...] = views_of_table(table, self._entries)
-        self._work = WorkFolder(self.path, key=self._key([digest for _, digest in photographs]), resume=resume)
+        self._work = WorkFolder(self.path, key=self._key([file.sha256 for file in self.photographs]), resume=resume)
         self.quality = self._kept_quality() if settings.quality is None else settings.quality
         self._finished = {group_idx: size for group_idx in range(len(groups)) if (size := self._kept_bytes(group_idx))}
         self._open = True
@@ -289,10 +298,13 @@ class ArchiveWriter:
             archive.writestr(new_entry(layout.group_entry(group_idx), packed=False), data)
         items = [] if plan.mode == "none" else metadata_items(image_metadata)
         if plan.root is not None:
-            lines = [
-                write_large_file(archive, plan.source(path), path, file_idx=idx) for idx, (path, _) in enumerate(large)
-            ]
-            items += [Item(KIND_FILE, path, read_attached(plan.source(path))) for path, _ in small]
+            lines = []
+            for idx, (path, size) in enumerate(large):
+                with open_attached(plan.places[path], size=size) as file:
+                    lines.append(write_large_file(archive, file, path, file_idx=idx))
+            for path, size in small:
+                with open_attached(plan.places[path], size=size) as file:
+                    items.append(Item(KIND_FILE, path, file.read(size)))
             if plan.points is not None:
                 items.append(Item(KIND_FILE, *plan.points))
             if items or lines:
@@ -360,17 +372,12 @@ def _check_names(views: Sequence[View]) -> None:
         names.add(view.name)
 
 
-def _photograph(view: View) -> tuple[int, str]:
-    """Bytes and SHA-256 of a view's photograph; (0, "") when it has none on this machine."""
+def _photograph(view: View) -> PhotographFile:
     if view.image_path is None:
-        return 0, ""
+        return PhotographFile(0, "")
     try:
-        with view.image_path.open("rb") as stream:
-            digest, size = sha256(), 0
-            while chunk := stream.read(CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
-        return size, digest.hexdigest()
+        data = read_regular(view.image_path)
+        return PhotographFile(len(data), sha256(data).hexdigest())
     except OSError as error:
         raise CaptureError(
             f"{view.image_path}: cannot be read ({error.strerror}); make it readable or remove it."
@@ -384,14 +391,14 @@ def _split(plan: AttachmentPlan) -> tuple[list[tuple[str, int]], list[tuple[str,
     filled = 0
     for path in plan.files:
         try:
-            size = plan.source(path).stat().st_size
+            size = plan.places[path].stat().st_size
         except OSError as error:
             raise CaptureError(
-                f"{plan.source(path)}: cannot be read ({error.strerror}); start again without it."
+                f"{plan.places[path]}: cannot be read ({error.strerror}); start again without it."
             ) from error
         if size > layout.MAX_LARGE_FILE_BYTES:
             raise CaptureError(
-                f"{plan.source(path)} has {size} bytes, more than an archive carries ({layout.MAX_LARGE_FILE_BYTES}); "
+                f"{plan.places[path]} has {size} bytes, more than an archive carries ({layout.MAX_LARGE_FILE_BYTES}); "
                 "move it out of the capture folder."
             )
         if size >= layout.LARGE_FILE_BYTES or filled + size > layout.FILLED_PACK_BYTES:

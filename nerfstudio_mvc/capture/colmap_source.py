@@ -6,6 +6,7 @@ Reading the model's files is `colmap_io`'s business; this module finds the image
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ def load_colmap(root: Path, model_folders: Sequence[Path]) -> Capture:
     check_names([image.name for image in model.images], place=str(model_folder))
     prefix = _image_prefix(root, model)
     names = {image.image_id: prefix + image.name for image in model.images}
-    missing = sorted(name for name in names.values() if not (root / name).is_file())
+    missing = sorted(name for name in names.values() if not os.path.isfile(root / name))
     if missing:
         raise CaptureError(
             f"{root}: the model in {model_folder} names images that are not there: {listed(missing)};"
@@ -147,6 +148,6 @@ def point_rows(model: Model) -> dict[int, np.ndarray]:
 
 def _image_prefix(root: Path, model: Model) -> str:
     for folder in IMAGE_FOLDERS:
-        if any((root / folder / image.name).is_file() for image in model.images):
+        if any(os.path.isfile(root / folder / image.name) for image in model.images):
             return "" if folder == "." else f"{folder}/"
     raise CaptureError(f"{root}: none of the images of its COLMAP model is here; copy them to {root / 'images'}")

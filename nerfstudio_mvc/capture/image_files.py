@@ -28,13 +28,18 @@ Pillow reads and cannot write comes back with PNG content under its own name, wh
 from __future__ import annotations
 
 import io
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from colmap_io.regular_files import open_regular, read_regular
 from nerfstudio_mvc.capture.jpeg_segments import SOI, CarriedBytes, carried_bytes, with_carried_bytes
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, ShapeError
 
@@ -182,18 +187,19 @@ def read_reduced(path: Path, size: tuple[int, int]) -> np.ndarray:
             raise _unreadable(path, error) from None
 
 
-def read_carried_bytes(path: Path) -> CarriedBytes:
-    """What a photograph's file holds that is neither picture nor `ImageMetadata`.
+def read_file(path: Path) -> bytes:
+    """The bytes of a photograph's file.
 
     Raises:
-        CaptureError: the file is missing or cannot be read.
+        CaptureError: it is missing, no regular file, or too large for a photograph.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(2)
-            return carried_bytes(head + file.read()) if head == SOI else CarriedBytes()
-    except OSError as error:
-        raise CaptureError(f"{path}: cannot be read ({error.strerror})") from None
+    with _read_errors(path):
+        return read_regular(path)
+
+
+def carried_bytes_of(data: bytes) -> CarriedBytes:
+    """What the file of a photograph holds that is neither picture nor `ImageMetadata`."""
+    return carried_bytes(data) if data.startswith(SOI) else CarriedBytes()
 
 
 def read_image(path: Path) -> ImagePixels:
@@ -202,10 +208,16 @@ def read_image(path: Path) -> ImagePixels:
     Raises:
         CaptureError: the file is missing, truncated, not an image Pillow reads, or has 32-bit pixels.
     """
-    with _open(path) as image:
+    return decode_image(read_file(path), path)
+
+
+def decode_image(data: bytes, path: Path) -> ImagePixels:
+    """`read_image` of a file whose bytes are at hand; `path` is where they came from."""
+    file = io.BytesIO(data)
+    with _opened(file, len(data), path) as image:
         try:
             image.load()
-            return _split(image, path)
+            return _split(image, path, had_16_bits=_had_16_bits(image, data))
         except CaptureError:
             raise
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
@@ -255,7 +267,27 @@ def write_image(
     return tuple(warnings)
 
 
-def _open(path: Path) -> Image.Image:
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise CaptureError(f"{path}: there is no such file") from None
+    except PermissionError:
+        raise CaptureError(f"{path}: no permission to read it") from None
+    except OSError as error:
+        raise CaptureError(f"{path}: cannot be read ({error.strerror}); put the photograph there") from None
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    with _read_errors(path):
+        file = open_regular(path)
+    with file, _opened(file, os.fstat(file.fileno()).st_size, path) as image:
+        yield image
+
+
+def _opened(file: BinaryIO, size: int, path: Path) -> Image.Image:
     formats = _FORMATS
     if path.suffix.lower() in _HEIF_SUFFIXES:
         formats = (*formats, *_heif_format(path))
@@ -264,17 +296,13 @@ def _open(path: Path) -> Image.Image:
         with _OPENING:
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                image = Image.open(path, formats=formats)
+                image = Image.open(file, formats=formats)
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
         pixels = image.width * image.height
-        if pixels > _BELIEVED_PIXELS and pixels > min(MAX_PIXELS, _PIXELS_PER_BYTE * path.stat().st_size):
+        if pixels > _BELIEVED_PIXELS and pixels > min(MAX_PIXELS, _PIXELS_PER_BYTE * size):
             raise ValueError(f"{image.width} x {image.height} pixels are too many for it")
         return image
-    except FileNotFoundError:
-        raise CaptureError(f"{path}: there is no such file") from None
-    except PermissionError:
-        raise CaptureError(f"{path}: no permission to read it") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise _unreadable(path, error) from None
 
@@ -296,7 +324,7 @@ def _unreadable(path: Path, error: Exception) -> CaptureError:
     return CaptureError(f"{path}: unreadable image ({reason}); replace it, convert it to JPEG or PNG, or remove it")
 
 
-def _split(image: Image.Image, path: Path) -> ImagePixels:
+def _split(image: Image.Image, path: Path, *, had_16_bits: bool) -> ImagePixels:
     warnings: list[str] = []
 
     def warn(text: str) -> None:
@@ -308,6 +336,8 @@ def _split(image: Image.Image, path: Path) -> ImagePixels:
         if file_format != "MPO":
             warn("holds several pictures; only the first is kept")
         image.seek(0)
+    if had_16_bits:
+        warn("16 bits per channel are reduced to the upper 8")
     picture, alpha = _rgb_and_alpha(image, path, warn)
     if file_format not in _SAVE_OPTIONS and file_format != "MPO":
         warn(f"{file_format} cannot be written; the photograph comes back with PNG content under its own name")
@@ -350,8 +380,6 @@ def _rgb_and_alpha(image: Image.Image, path: Path, warn) -> tuple[Image.Image, I
     if mode.startswith("I;16"):
         warn("16 bits per pixel are reduced to the upper 8")
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)), None
-    if _had_16_bits(image, path):
-        warn("16 bits per channel are reduced to the upper 8")
     if mode == "CMYK" or mode in ("YCbCr", "LAB", "HSV"):
         warn(f"{mode} pixels are converted to RGB")
         return image.convert("RGB"), None
@@ -377,12 +405,13 @@ def _without_alpha(image: Image.Image) -> Image.Image:
     return channels[0] if len(channels) == 1 else Image.merge("RGB", channels)
 
 
-def _had_16_bits(image: Image.Image, path: Path) -> bool:
-    """Whether the file stores 16 bits per channel of a picture Pillow has opened in an 8-bit mode."""
+def _had_16_bits(image: Image.Image, data: bytes) -> bool:
+    """Whether a file stores 16 bits per channel of a picture Pillow has opened in an 8-bit mode."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return False
     if image.format == "PNG":
-        with path.open("rb") as file:
-            # Signature, chunk length and name, width, height, then the bit depth.
-            return file.read(25)[24:25] == b"\x10"
+        # Signature, chunk length and name, width, height, then the bit depth.
+        return data[24:25] == b"\x10"
     bits = getattr(image, "tag_v2", {}).get(258, (8,)) if image.format == "TIFF" else (8,)
     return max(bits if isinstance(bits, tuple) else (bits,)) > 8
 

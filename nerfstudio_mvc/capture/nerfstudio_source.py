@@ -23,6 +23,7 @@ import numpy as np
 from colmap_io.camera_models import CAMERA_MODELS
 from colmap_io.model_folder import find_models
 from colmap_io.records import Camera, Image, Model
+from colmap_io.regular_files import read_regular
 from colmap_io.rotation import nearest_rotation
 from nerfstudio_mvc.capture.camera_axes import colmap_from_nerfstudio
 from nerfstudio_mvc.capture.checks import (
@@ -47,6 +48,7 @@ from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.errors import CaptureError
 
 KIND = "nerfstudio"
+MAX_TRANSFORMS_BYTES = 256 << 20
 TRANSFORMS_NAME = "transforms.json"
 TRANSFORMS_FILE = re.compile(r"transforms(_train|_val|_test)?\.json")
 SPLIT_NAMES = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
@@ -212,7 +214,7 @@ def _views(frames: Sequence[_Frame], files: Mapping[str, Path]) -> list[View]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        transforms = json.loads(path.read_bytes())
+        transforms = json.loads(read_regular(path, limit=MAX_TRANSFORMS_BYTES))
     except OSError as error:
         raise CaptureError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from colmap_io.regular_files import read_regular
 from nerfstudio_mvc.errors import CaptureError
 
 _TYPES = {
@@ -23,6 +24,7 @@ _TYPES = {
 }
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
 _HEADER_LIMIT = 65536
+MAX_POINTS_BYTES = 1 << 30
 _SMALL_SCENE = 0.1
 """Largest side of a scene, world units, of which six decimals are too few."""
 
@@ -38,7 +40,7 @@ def read_ply_points(path: Path) -> tuple[np.ndarray, np.ndarray]:
         CaptureError: missing, truncated or not a PLY file that begins with vertices.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, limit=MAX_POINTS_BYTES)
         vertices = parse_vertices(data)
         points = np.stack([vertices[name].astype(np.float64) for name in "xyz"], axis=1)
         colors = np.zeros((len(points), 3), np.uint8)

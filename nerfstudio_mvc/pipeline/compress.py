@@ -102,6 +102,7 @@ def compress_capture(
         ) as writer,
         _kept_groups_told(writer, len(groups), run),
     ):
+        run.digests = [file.sha256 for file in writer.photographs]
         # From here on the cameras are those the decoder will read.
         capture = _with_stored_cameras(capture, writer.views)
         todo = [group_idx for group_idx in range(len(groups)) if not writer.has_group(group_idx)]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from nerfstudio_mvc.capture.image_files import ImageMetadata, essential_metadata, read_image
+from nerfstudio_mvc.capture.image_files import ImageMetadata, decode_image, essential_metadata, read_file
 from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, Warned, in_turn
 
 
 class Run:
-    """One compression under way; `report` may be called from several threads; `essential`: EXIF made short."""
+    """One compression under way; `report` may be called from several threads.
+
+    Attributes:
+        essential: EXIF is made short.
+        digests: SHA-256 of each view's photograph when the run began: from then on no other bytes are taken.
+    """
 
     def __init__(self, on_event: OnEvent, *, essential: bool = False) -> None:
         self.essential = essential
@@ -20,6 +28,7 @@ class Run:
         self.metadata: dict[int, ImageMetadata] = {}
         self.view_psnr_db: list[float] = []
         self.warnings: list[str] = []
+        self.digests: Sequence[str] = ()
         self._photographs_warned_of: dict[str, set[str]] = {}
 
     def step(self, step: str, done: int, total: int) -> None:
@@ -29,8 +38,24 @@ class Run:
         self.warnings.append(message)
         self.report(Warned(message))
 
+    def read_file(self, view: View) -> bytes:
+        """The bytes of a view's photograph.
+
+        Raises:
+            CaptureError: it cannot be read, or is another one than when the run began.
+        """
+        data = read_file(image_path(view))
+        if self.digests and sha256(data).hexdigest() != self.digests[view.view_idx]:
+            raise CaptureError(
+                f"{image_path(view)}: changed while it was being compressed; put it back as it was and go on with "
+                "--resume, or start again"
+            )
+        return data
+
     def read_pixels(self, view: View) -> np.ndarray:
-        image = read_image(image_path(view))
+        image = decode_image(self.read_file(view), image_path(view))
+        if image.pixels.shape[:2] != (view.height, view.width):
+            raise CaptureError(f"{image_path(view)}: changed while the capture was read; start again")
         self.metadata[view.view_idx] = essential_metadata(image.metadata) if self.essential else image.metadata
         for warning in image.warnings:
             # At once for the first photograph it is true of, counted for the others; each may be read more than once.

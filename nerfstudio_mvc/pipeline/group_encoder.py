@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from nerfstudio_mvc.archive.carried_strings import packed_size, with_carried
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.writer import ArchiveWriter
-from nerfstudio_mvc.capture.image_files import read_carried_bytes
+from nerfstudio_mvc.capture.image_files import carried_bytes_of
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
 from nerfstudio_mvc.capture.views import Capture, SourceView, View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec
-from nerfstudio_mvc.pipeline.compression_run import Run, image_path
+from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.parallel_work import CheckIn, in_parallel, jobs_at_once
 from nerfstudio_mvc.pipeline.progress import GroupReused, Planned, StepProgress, ViewDone
 from nerfstudio_mvc.quality.psnr import psnr_db
@@ -81,7 +81,7 @@ class GroupEncoder:
 
         def on_view(view_idx: int, payload_bytes: int) -> None:
             check_in()
-            self.run.report(_view_done(views[view_idx], payload_bytes, group.group_idx))
+            self.run.report(self._view_done(views[view_idx], payload_bytes, group.group_idx))
 
         def on_step(step: str, done: int, total: int) -> None:
             check_in()
@@ -103,13 +103,25 @@ class GroupEncoder:
         """Bytes of the photographs' files that are put back as they were."""
         if not self.carry:
             return {}
-        return {source.view.view_idx: read_carried_bytes(image_path(source.view)) for source in group.sources}
+        return {source.view.view_idx: self._carried_of(source.view) for source in group.sources}
 
     def carried_bytes(self) -> int:
         """What these take in the archive, all together."""
         if not self.carry:
             return 0
-        return sum(packed_size(read_carried_bytes(image_path(view))) for view in self.capture.views)
+        return sum(packed_size(self._carried_of(view)) for view in self.capture.views)
+
+    def _carried_of(self, view: View) -> CarriedBytes:
+        return carried_bytes_of(self.run.read_file(view))
+
+    def _view_done(self, view: View, payload_bytes: int, group_idx: int) -> ViewDone:
+        return ViewDone(
+            view_idx=view.view_idx,
+            name=view.name,
+            payload_bytes=payload_bytes,
+            source_bytes=self.writer.photographs[view.view_idx].bytes,
+            group_idx=group_idx,
+        )
 
 
 def plan_of(
@@ -143,16 +155,6 @@ def _take_over_group(writer: ArchiveWriter, group_idx: int, views: Sequence[View
             group_idx=group_idx,
             views=len(views),
             payload_bytes=writer.finished_payload_bytes(group_idx),
-            source_bytes=sum(image_path(view).stat().st_size for view in views),
+            source_bytes=sum(writer.photographs[view.view_idx].bytes for view in views),
         )
-    )
-
-
-def _view_done(view: View, payload_bytes: int, group_idx: int) -> ViewDone:
-    return ViewDone(
-        view_idx=view.view_idx,
-        name=view.name,
-        payload_bytes=payload_bytes,
-        source_bytes=image_path(view).stat().st_size,
-        group_idx=group_idx,
     )

@@ -126,8 +126,8 @@ def test_what_transforms_json_names_is_always_carried(capture, tmp_path):
     plan = lean(capture, named_files=named)
     assert set(named) <= set(plan.files)
     assert {line.path for line in plan.left_out} == {"images_4", "distorted"}
-    assert plan.source("outside/elsewhere.png") == tmp_path / "elsewhere.png"
-    assert plan.source("transforms.json") == capture / "transforms.json"
+    assert plan.places["outside/elsewhere.png"] == tmp_path / "elsewhere.png"
+    assert plan.places["transforms.json"] == capture / "transforms.json"
     with pytest.raises(CaptureError, match="absolute"):
         lean(capture, named_files={"/etc/passwd": tmp_path / "elsewhere.png"})
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfstudio_mvc.capture.image_files import read_carried_bytes, read_image, write_image
+from nerfstudio_mvc.capture.image_files import carried_bytes_of, read_file, read_image, write_image
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes, carried_bytes, with_carried_bytes
 
 
@@ -67,10 +67,10 @@ def test_put_into_another_file_they_do_not_disturb_its_picture() -> None:
 def test_a_restored_jpeg_has_them_and_another_format_says_that_it_has_not(tmp_path: Path) -> None:
     plain = jpeg()
     (tmp_path / "a.JPG").write_bytes(plain[:2] + THERMAL + plain[2:] + TRAILER)
-    image, carried = read_image(tmp_path / "a.JPG"), read_carried_bytes(tmp_path / "a.JPG")
+    image, carried = read_image(tmp_path / "a.JPG"), carried_bytes_of(read_file(tmp_path / "a.JPG"))
     assert image.warnings == ()
     assert write_image(tmp_path / "b.JPG", image.pixels, image.metadata, carried) == ()
-    assert read_carried_bytes(tmp_path / "b.JPG") == carried
+    assert carried_bytes_of(read_file(tmp_path / "b.JPG")) == carried
     (warning,) = write_image(tmp_path / "b.png", image.pixels, image.metadata, carried)
     assert f"{len(THERMAL) + len(TRAILER)} bytes" in warning
 
@@ -80,7 +80,7 @@ def test_the_second_picture_of_a_phone_follows_the_first(tmp_path: Path) -> None
     first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
     image = read_image(tmp_path / "a.jpg")
     assert image.warnings == ()
-    write_image(tmp_path / "b.jpg", image.pixels, image.metadata, read_carried_bytes(tmp_path / "a.jpg"))
+    write_image(tmp_path / "b.jpg", image.pixels, image.metadata, carried_bytes_of(read_file(tmp_path / "a.jpg")))
     data = (tmp_path / "b.jpg").read_bytes()
     with Image.open(io.BytesIO(data[data.rindex(b"\xff\xd8\xff") :])) as last:
         assert last.getpixel((3, 3))[2] > 200
