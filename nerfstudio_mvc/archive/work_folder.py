@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,10 @@ KEY_NAME = "key"
 LOCK_NAME = "lock"
 
 
+class OtherInputsError(OutputError):
+    """The folder was left by a run with other photographs or settings."""
+
+
 class WorkFolder:
     """The folder, locked for as long as this object is open.
 
@@ -33,12 +38,13 @@ class WorkFolder:
         resume: take over what a stopped run left; otherwise it is thrown away.
 
     Raises:
-        OutputError: another run holds it, it was left with another key, or it cannot be made.
+        OtherInputsError: it was left with another key.
+        OutputError: another run holds it, or it cannot be made.
     """
 
     def __init__(self, target: Path, *, key: str, resume: bool) -> None:
         self.target = target
-        self.path = target.with_name(f".{target.name}.mvc-partial")
+        self.path = work_path(target)
         with writing(target):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = self._locked()
@@ -49,34 +55,56 @@ class WorkFolder:
             self.close(remove=not (self.path / KEY_NAME).exists())
             raise
 
-    def _locked(self) -> IO[str]:
+    @classmethod
+    def shared(cls, target: Path, *, key: str) -> WorkFolder:
+        """The folder that another process has made, open to all who give its key and to nobody else meanwhile.
+
+        Raises:
+            OtherInputsError: it has another key, or is gone.
+            OutputError: a run that does not share it holds it.
+        """
+        folder = cls.__new__(cls)
+        folder.target, folder.path = target, work_path(target)
+        with writing(target):
+            if folder._left_key() is not None:
+                folder._lock = folder._locked(shared=True)
+                if folder._left_key() == key:
+                    return folder
+                folder._lock.close()
+        raise OtherInputsError(f"{target}: another run has taken its work folder {folder.path}; run again.")
+
+    def _left_key(self) -> str | None:
+        key = self.read(KEY_NAME)
+        return None if key is None else key.decode(errors="replace")
+
+    def _locked(self, *, shared: bool = False) -> IO[str]:
         stream = (self.path / LOCK_NAME).open("a+")
         try:
             if fcntl is not None:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             stream.seek(0)
             owner = stream.read(20).strip()
             stream.close()
             message = f"{self.target} is being written by another run (process {owner}): wait for it"
             raise OutputError(f"{message}, or choose another --output.") from error
-        stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
-        stream.flush()
+        if not shared:
+            stream.truncate(0)
+            stream.write(f"{os.getpid()}\n")
+            stream.flush()
         return stream
 
     def _take_over(self, key: str, resume: bool) -> None:
-        key_path = self.path / KEY_NAME
-        left = key_path.read_text() if key_path.exists() else None
+        left = self._left_key()
         if resume and left is not None and left != key:
-            raise OutputError(
+            raise OtherInputsError(
                 f"{self.path}: left by a run with other photographs or settings, so it cannot be resumed; "
                 "give the same ones, or leave out --resume to start again."
             )
         for path in self.path.iterdir():
             if path.name != LOCK_NAME and (left != key or not resume):
                 path.unlink()
-        write_whole(key_path, key.encode())
+        write_whole(self.path / KEY_NAME, key.encode())
 
     def keep(self, name: str, data: bytes) -> None:
         """Write a file that is either there as a whole or not at all."""
@@ -106,14 +134,23 @@ class WorkFolder:
         self._lock.close()
 
 
+def work_path(target: Path) -> Path:
+    """The work folder of an archive to be."""
+    return target.with_name(f".{target.name}.mvc-partial")
+
+
 def write_whole(path: Path, data: bytes) -> None:
-    """Write under a temporary name, bring it to the disk, rename."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    """Write under a temporary name that nobody else has, bring it to the disk, rename."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

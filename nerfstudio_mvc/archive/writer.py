@@ -20,8 +20,8 @@ from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.archived_paths import check_path
 from nerfstudio_mvc.archive.attachments import AttachmentPlan, open_attached
 from nerfstudio_mvc.archive.camera_table import decode_cameras, encode_cameras, views_of_table
-from nerfstudio_mvc.archive.container import new_entry, record_bytes
-from nerfstudio_mvc.archive.group_entry import cut_strings, decode_header, encode_group
+from nerfstudio_mvc.archive.coded_groups import CodedGroups, kept_name
+from nerfstudio_mvc.archive.container import new_entry
 from nerfstudio_mvc.archive.image_metadata import metadata_items
 from nerfstudio_mvc.archive.integrity import VerifyReport, verify
 from nerfstudio_mvc.archive.large_files import write_large_file
@@ -29,7 +29,6 @@ from nerfstudio_mvc.archive.manifest import Manifest, ViewEntry, encode_manifest
 from nerfstudio_mvc.archive.packing import KIND_FILE, Item, pack
 from nerfstudio_mvc.archive.work_folder import WorkFolder, writing
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, OutputError, ShapeError
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 ASSEMBLED_NAME = "assembled.zip"
 MEASURED_NAME = "measured.zip"
-QUALITY_NAME = "quality"
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class PhotographFile(NamedTuple):
     sha256: str
 
 
-class ArchiveWriter:
+class ArchiveWriter(CodedGroups):
     """Collects coded groups and turns them into one file; a context manager.
 
         with ArchiveWriter(path, views=capture.views, kind=capture.kind, groups=groups, settings=settings) as writer:
@@ -90,6 +88,7 @@ class ArchiveWriter:
         views: the views as a reader will give them back: cameras through their stored form, `image_path` None.
         photographs: files of the views as they were when the run began.
         quality: of the groups; None until it is chosen, by this run or the one being resumed.
+        key: of inputs and settings: a work folder with the same one may be resumed.
 
     Raises:
         OutputError: the target exists, another run is writing it, the work folder belongs to other inputs or
@@ -115,7 +114,6 @@ class ArchiveWriter:
             raise ShapeError(f"{len(groups)} groups do not hold each of {len(views)} views exactly once")
         _check_names(views)
         self._kind, self._settings = kind, settings
-        self._groups = tuple(tuple(group) for group in groups)
         self._cameras = encode_cameras(views)
         self.photographs = tuple(map(_photograph, views))
         self._entries = tuple(
@@ -124,43 +122,20 @@ class ArchiveWriter:
         )
         table = decode_cameras(self._cameras, view_count=len(views), what=str(self.path))
         self.views: tuple[View, ...] = views_of_table(table, self._entries)
-        self._work = WorkFolder(self.path, key=self._key([file.sha256 for file in self.photographs]), resume=resume)
-        self.quality = self._kept_quality() if settings.quality is None else settings.quality
-        self._finished = {group_idx: size for group_idx in range(len(groups)) if (size := self._kept_bytes(group_idx))}
-        self._open = True
+        self.key = self._key([file.sha256 for file in self.photographs], groups)
+        super().__init__(WorkFolder(self.path, key=self.key, resume=resume), groups, settings.quality)
 
-    def __enter__(self) -> ArchiveWriter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._open:
-            self._close(remove=not self._finished)
-
-    def choose_quality(self, quality: float) -> None:
-        """Set the quality of all groups, where the settings left it open; groups of another quality are dropped.
+    def keep(self, name: str, data: bytes) -> None:
+        """Put something beside the groups, for others who go on with the work folder.
 
         Raises:
             OutputError: it cannot be written.
         """
-        if quality != self.quality:
-            self._finished.clear()
-            for group_idx in range(len(self._groups)):
-                self._work.drop(_kept_name(group_idx))
-            self._work.keep(QUALITY_NAME, repr(quality).encode())
-            self.quality = quality
+        self._work.keep(name, data)
 
-    def has_group(self, group_idx: int) -> bool:
-        """Whether the group is finished, in this run or in the one being resumed."""
-        return group_idx in self._finished
-
-    def finished_payload_bytes(self, group_idx: int) -> int:
-        """Bytes of the strings of a finished group."""
-        return self._finished[group_idx]
-
-    @property
-    def groups_bytes(self) -> int:
-        """Bytes in the file of the groups finished so far, headers and ZIP records included."""
-        return sum(self._work.size(_kept_name(idx)) + record_bytes(layout.group_entry(idx)) for idx in self._finished)
+    def has_kept(self, name: str) -> bool:
+        """Whether it is there, from this run or the one being resumed."""
+        return (self._work.path / name).is_file()
 
     def rest_bytes(self, plan: AttachmentPlan, *, image_metadata: Mapping[int, ImageMetadata]) -> int:
         """Bytes in the file of everything but the groups; errors as in `finish`.
@@ -177,19 +152,6 @@ class ArchiveWriter:
                 return measured.stat().st_size
         finally:
             measured.unlink(missing_ok=True)
-
-    def add_group(self, group: CodedGroup, *, pixel_checks: Mapping[int, int]) -> None:
-        """Keep a coded group; `pixel_checks` maps view_idx to `integrity.pixel_check` of what the decoder will show.
-
-        Raises:
-            ShapeError: the group does not hold the views it should, in their order.
-            OutputError: it cannot be written.
-        """
-        expected = self._groups[group.group_idx]
-        if group.coding_order != expected:
-            raise ShapeError(f"group {group.group_idx} holds views {group.coding_order}, it should be {expected}")
-        self._work.keep(_kept_name(group.group_idx), encode_group(group, pixel_checks=pixel_checks))
-        self._finished[group.group_idx] = group.payload_bytes
 
     def finish(self, plan: AttachmentPlan, *, image_metadata: Mapping[int, ImageMetadata]) -> VerifyReport:
         """Assemble, verify and rename; the work folder goes away.
@@ -227,15 +189,6 @@ class ArchiveWriter:
         self._close(remove=True)
         return report
 
-    def discard(self) -> None:
-        """Forget everything: removes the work folder, finished groups too."""
-        if self._open:
-            self._close(remove=True)
-
-    def _close(self, *, remove: bool) -> None:
-        self._open = False
-        self._work.close(remove=remove)
-
     def _check_target(self) -> None:
         if self.path.is_dir():
             raise OutputError(f"{self.path} is a folder: give the name of a file as --output.")
@@ -245,7 +198,7 @@ class ArchiveWriter:
         if self.path.exists() and not self._force:
             raise OutputError(f"{self.path} exists already: choose another --output, or replace it with --force.")
 
-    def _key(self, photographs: Sequence[str]) -> str:
+    def _key(self, photographs: Sequence[str], groups: Sequence[Sequence[int]]) -> str:
         inputs = {
             "format": layout.FORMAT_VERSION,
             "settings": [self._settings.codec, self._settings.fingerprint, self._settings.quality],
@@ -254,29 +207,9 @@ class ArchiveWriter:
             "views": [[view.name, view.width, view.height] for view in self._entries],
             "photographs": photographs,
             "cameras": sha256(self._cameras).hexdigest(),
-            "groups": self._groups,
+            "groups": [list(group) for group in groups],
         }
         return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
-    def _kept_quality(self) -> float | None:
-        data = self._work.read(QUALITY_NAME)
-        try:
-            return None if data is None else float(data)
-        except ValueError:
-            return None
-
-    def _kept_bytes(self, group_idx: int) -> int | None:
-        """Payload bytes of a group left in the work folder; None when it is not there or not whole."""
-        data = self._work.read(_kept_name(group_idx))
-        if data is None:
-            return None
-        try:
-            header = decode_header(data, what=_kept_name(group_idx))
-        except ArchiveError:
-            return None
-        group, damage = cut_strings(data, header)
-        whole = damage is None and group.group_idx == group_idx and group.coding_order == self._groups[group_idx]
-        return group.payload_bytes if whole else None
 
     def _write_entries(
         self,
@@ -292,7 +225,7 @@ class ArchiveWriter:
         archive.writestr(new_entry(layout.MANIFEST_ENTRY, packed=True), manifest, compresslevel=9)
         archive.writestr(new_entry(layout.CAMERAS_ENTRY, packed=False), self._cameras)
         for group_idx in groups:
-            data = self._work.read(_kept_name(group_idx))
+            data = self._work.read(kept_name(group_idx))
             if data is None:
                 raise OutputError(f"{self._work.path}: group {group_idx} is gone from the work folder; run again.")
             archive.writestr(new_entry(layout.group_entry(group_idx), packed=False), data)
@@ -357,10 +290,6 @@ class ArchiveWriter:
         if not report.ok:
             raise OutputError(f"{self.path}: what was written does not read back ({report.problems[0]})")
         return replace(report, archive=str(self.path))
-
-
-def _kept_name(group_idx: int) -> str:
-    return layout.group_entry(group_idx).replace("/", "_")
 
 
 def _check_names(views: Sequence[View]) -> None:

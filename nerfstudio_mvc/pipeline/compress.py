@@ -73,7 +73,7 @@ def compress_capture(
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
     run = Run(on_event or ignore_event, essential=options.attachments == "points")
     device = resolve_device(options.device)
-    codec = _open_codec(options, device)
+    codec = open_codec_of(options, device)
     capture = data
     if not isinstance(data, Capture):
         capture = load_capture(
@@ -87,24 +87,23 @@ def compress_capture(
     groups = coding_groups(capture, options.order, group_size=options.group_size)
     quality, target = options.given_quality, target_of(options)
     if quality is not None:
-        run.report(plan_of(capture, groups, codec, quality, device))
+        run.report(plan_of(capture.views, groups, codec, quality, device))
     attachment_plan = files_of_capture(capture, mode=options.attachments, exclude=[output])
-    settings = CodingSettings(codec.name, codec.fingerprint, quality, options.parameters())
     with (
         ArchiveWriter(
             output,
             views=capture.views,
             kind=capture.kind,
             groups=groups,
-            settings=settings,
+            settings=coding_settings(options, codec),
             resume=options.resume,
             force=options.force,
         ) as writer,
         _kept_groups_told(writer, len(groups), run),
     ):
-        run.digests = [file.sha256 for file in writer.photographs]
+        run.photographs = dict(enumerate(writer.photographs))
         # From here on the cameras are those the decoder will read.
-        capture = _with_stored_cameras(capture, writer.views)
+        capture = with_stored_cameras(capture, writer.views)
         todo = [group_idx for group_idx in range(len(groups)) if not writer.has_group(group_idx)]
         prior = estimate_depth(
             capture,
@@ -115,19 +114,20 @@ def compress_capture(
             on_progress=lambda stage, done, total: run.step(f"depth prior: {stage}", done, total),
         )
         carry = options.attachments in CARRYING
-        encoder = GroupEncoder(capture, groups, codec, device, prior, writer, run, options.jobs, carry=carry)
+        views, depth = dict(enumerate(capture.views)), dict(enumerate(prior.maps))
+        encoder = GroupEncoder(views, groups, codec, device, depth, writer, run, options.jobs, carry=carry)
         if target is None:
             encoder.encode_groups()
             target_line = None
         else:
-            target_line = encode_for_target(encoder, target, attachment_plan)
+            target_line = encode_for_target(encoder, writer, target, attachment_plan)
         run.warn_of_others()
         run.step("packing and verifying", 0, 1)
         writer.finish(attachment_plan, image_metadata=run.metadata)
         run.step("packing and verifying", 1, 1)
     return _report(
         summarize(output),
-        plan_of(capture, groups, codec, writer.quality, device),
+        plan_of(capture.views, groups, codec, writer.quality, device),
         run,
         archive=output,
         groups_reused=len(groups) - len(todo),
@@ -138,12 +138,18 @@ def compress_capture(
     )
 
 
-def _open_codec(options: CompressOptions, device: str) -> MultiViewCodec:
+def open_codec_of(options: CompressOptions, device: str) -> MultiViewCodec:
+    """The codec that the options name, its weights loaded, or that they bring along; errors as of `open_codec`."""
     if not isinstance(options.codec, str):
         return options.codec
     return open_codec(
         options.codec_name, device=device, weights=options.weights, effort=options.effort, pictures=options.pictures
     )
+
+
+def coding_settings(options: CompressOptions, codec: MultiViewCodec) -> CodingSettings:
+    """What an archive made with these options says about its coding."""
+    return CodingSettings(codec.name, codec.fingerprint, options.given_quality, options.parameters())
 
 
 @contextmanager
@@ -200,7 +206,8 @@ def _depth_note(prior: DepthPrior, codec: MultiViewCodec) -> str:
     return prior.note if codec.wants_depth else f"none: codec {codec.name} uses no depth"
 
 
-def _with_stored_cameras(capture: Capture, stored: Sequence[View]) -> Capture:
+def with_stored_cameras(capture: Capture, stored: Sequence[View]) -> Capture:
+    """The capture with the cameras that a decoder will read."""
     views = tuple(
         replace(view, camera=stored_view.camera, cam_from_world=stored_view.cam_from_world)
         for view, stored_view in zip(capture.views, stored, strict=True)

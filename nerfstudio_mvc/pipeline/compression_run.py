@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
+from nerfstudio_mvc.archive.writer import PhotographFile
 from nerfstudio_mvc.capture.image_files import ImageMetadata, decode_image, essential_metadata, read_file
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.errors import CaptureError
@@ -19,7 +20,7 @@ class Run:
 
     Attributes:
         essential: EXIF is made short.
-        digests: SHA-256 of each view's photograph when the run began: from then on no other bytes are taken.
+        photographs: by view_idx, their files when the run began: from then on no other bytes are taken.
     """
 
     def __init__(self, on_event: OnEvent, *, essential: bool = False) -> None:
@@ -28,7 +29,7 @@ class Run:
         self.metadata: dict[int, ImageMetadata] = {}
         self.view_psnr_db: list[float] = []
         self.warnings: list[str] = []
-        self.digests: Sequence[str] = ()
+        self.photographs: Mapping[int, PhotographFile] = {}
         self._photographs_warned_of: dict[str, set[str]] = {}
 
     def step(self, step: str, done: int, total: int) -> None:
@@ -45,7 +46,7 @@ class Run:
             CaptureError: it cannot be read, or is another one than when the run began.
         """
         data = read_file(image_path(view))
-        if self.digests and sha256(data).hexdigest() != self.digests[view.view_idx]:
+        if self.photographs and sha256(data).hexdigest() != self.photographs[view.view_idx].sha256:
             raise CaptureError(
                 f"{image_path(view)}: changed while it was being compressed; put it back as it was and go on with "
                 "--resume, or start again"

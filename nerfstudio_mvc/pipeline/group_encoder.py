@@ -5,23 +5,22 @@ Which quality, which codec and what else goes into the archive is `compress`'s b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from nerfstudio_mvc.archive.carried_strings import packed_size, with_carried
+from nerfstudio_mvc.archive.coded_groups import CodedGroups
 from nerfstudio_mvc.archive.integrity import pixel_check
-from nerfstudio_mvc.archive.writer import ArchiveWriter
 from nerfstudio_mvc.capture.image_files import carried_bytes_of
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
-from nerfstudio_mvc.capture.views import Capture, SourceView, View
+from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.parallel_work import CheckIn, in_parallel, jobs_at_once
 from nerfstudio_mvc.pipeline.progress import GroupReused, Planned, StepProgress, ViewDone
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.depth_map import DepthMap
-from nerfstudio_mvc.splatting.prior import DepthPrior
 
 
 @dataclass(frozen=True)
@@ -38,16 +37,19 @@ class GroupEncoder:
     """All that coding the groups takes.
 
     Attributes:
+        views: by view_idx, cameras as the decoder will read them; those of the groups that are to be coded.
+        depth: of the views, by view_idx, where there is a prior.
+        writer: takes the groups.
         jobs: groups at once; as many as cores and memory allow when None.
         carry: whether bytes of the photographs' files that are neither picture nor EXIF go along.
     """
 
-    capture: Capture
+    views: Mapping[int, View]
     groups: Sequence[Sequence[int]]
     codec: MultiViewCodec
     device: str
-    prior: DepthPrior
-    writer: ArchiveWriter
+    depth: Mapping[int, DepthMap | None]
+    writer: CodedGroups
     run: Run
     jobs: int | None
     carry: bool = True
@@ -58,22 +60,27 @@ class GroupEncoder:
         todo = []
         for group_idx, group in enumerate(self.groups):
             if self.writer.has_group(group_idx):
-                _take_over_group(self.writer, group_idx, [self.capture.views[idx] for idx in group], self.run)
+                _take_over_group(self.writer, group_idx, [self.views[idx] for idx in group], self.run)
             else:
                 todo.append(group_idx)
-        views = self.capture.views
-        jobs = jobs_at_once(self.codec, [[views[idx] for idx in self.groups[group]] for group in todo], asked=self.jobs)
+        views = [[self.views[idx] for idx in self.groups[group]] for group in todo]
+        jobs = jobs_at_once(self.codec, views, asked=self.jobs)
         groups = (_Group(group_idx, self.sources(self.groups[group_idx]), alone=jobs == 1) for group_idx in todo)
         with closing(in_parallel(self._encode, groups, jobs=jobs)) as coded:
             for group, encoded in coded:
                 self._keep(group, encoded)
 
+    def encode_group(self, group_idx: int) -> None:
+        """Code one group."""
+        group = _Group(group_idx, self.sources(self.groups[group_idx]), alone=True)
+        self._keep(*self._encode(group, lambda: None))
+
     def report_plan(self) -> None:
         assert self.writer.quality is not None, "the quality was chosen"
-        self.run.report(plan_of(self.capture, self.groups, self.codec, self.writer.quality, self.device))
+        self.run.report(plan_of(list(self.views.values()), self.groups, self.codec, self.writer.quality, self.device))
 
     def sources(self, view_idxs: Sequence[int]) -> list[SourceView]:
-        return [_source_view(self.run, self.capture.views[idx], self.prior.maps[idx]) for idx in view_idxs]
+        return [_source_view(self.run, self.views[idx], self.depth.get(idx)) for idx in view_idxs]
 
     def _encode(self, group: _Group, check_in: CheckIn) -> tuple[_Group, EncodedGroup]:
         assert self.writer.quality is not None, "the quality was chosen"
@@ -109,7 +116,7 @@ class GroupEncoder:
         """What these take in the archive, all together."""
         if not self.carry:
             return 0
-        return sum(packed_size(self._carried_of(view)) for view in self.capture.views)
+        return sum(packed_size(self._carried_of(view)) for view in self.views.values())
 
     def _carried_of(self, view: View) -> CarriedBytes:
         return carried_bytes_of(self.run.read_file(view))
@@ -119,13 +126,13 @@ class GroupEncoder:
             view_idx=view.view_idx,
             name=view.name,
             payload_bytes=payload_bytes,
-            source_bytes=self.writer.photographs[view.view_idx].bytes,
+            source_bytes=self.run.photographs[view.view_idx].bytes,
             group_idx=group_idx,
         )
 
 
 def plan_of(
-    capture: Capture, groups: Sequence[Sequence[int]], codec: MultiViewCodec, quality: float, device: str
+    views: Sequence[View], groups: Sequence[Sequence[int]], codec: MultiViewCodec, quality: float, device: str
 ) -> Planned:
     """What is about to happen."""
     return Planned(
@@ -133,9 +140,9 @@ def plan_of(
         fingerprint=codec.fingerprint,
         quality=quality,
         device=device,
-        views=len(capture.views),
+        views=len(views),
         groups=len(groups),
-        sizes=tuple(dict.fromkeys((view.width, view.height) for view in capture.views)),
+        sizes=tuple(dict.fromkeys((view.width, view.height) for view in views)),
     )
 
 
@@ -146,7 +153,7 @@ def _source_view(run: Run, view: View, depth_map: DepthMap | None) -> SourceView
     return SourceView(view=view, pixels=pixels, depth=depth_map.depth, depth_valid=depth_map.valid)
 
 
-def _take_over_group(writer: ArchiveWriter, group_idx: int, views: Sequence[View], run: Run) -> None:
+def _take_over_group(writer: CodedGroups, group_idx: int, views: Sequence[View], run: Run) -> None:
     # The strings are there already; EXIF, profiles and alpha are packed at the end and have to be read again.
     for view in views:
         run.read_pixels(view)
@@ -155,6 +162,6 @@ def _take_over_group(writer: ArchiveWriter, group_idx: int, views: Sequence[View
             group_idx=group_idx,
             views=len(views),
             payload_bytes=writer.finished_payload_bytes(group_idx),
-            source_bytes=sum(writer.photographs[view.view_idx].bytes for view in views),
+            source_bytes=sum(run.photographs[view.view_idx].bytes for view in views),
         )
     )
