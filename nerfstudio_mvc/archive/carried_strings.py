@@ -6,7 +6,6 @@ view and never all together: a film behind every photograph comes to gigabytes.
 
 from __future__ import annotations
 
-import lzma
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,9 +13,7 @@ from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.byte_fields import FieldReader, varint
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
-from nerfstudio_mvc.errors import ArchiveError
-
-STORED, XZ = 0, 1
+from nerfstudio_mvc.xz import packed, unpacked
 
 
 def with_carried(group: CodedGroup, carried: Mapping[int, CarriedBytes]) -> CodedGroup:
@@ -54,9 +51,7 @@ def without_carried(group: CodedGroup) -> tuple[CodedGroup, dict[int, CarriedByt
 
 
 def _packed(carried: CarriedBytes) -> bytes:
-    data = carried.segments + carried.trailer
-    packed = lzma.compress(data, preset=6)
-    method, content = (XZ, packed) if len(packed) < len(data) else (STORED, data)
+    method, content = packed(carried.segments + carried.trailer)
     return bytes([method]) + varint(len(carried.segments)) + varint(len(carried.trailer)) + content
 
 
@@ -65,12 +60,5 @@ def _unpacked(payload: bytes, view: CodedView) -> CarriedBytes:
     method = reader.take(1)[0]
     segments, trailer = (reader.varint(limit=layout.MAX_CARRIED_BYTES) for _ in range(2))
     content = reader.take(reader.remaining)
-    if method == XZ:
-        decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=layout.LZMA_MEMORY_LIMIT)
-        try:
-            content = decompressor.decompress(content, segments + trailer + 1)
-        except (lzma.LZMAError, MemoryError) as error:
-            raise ArchiveError(f"the file of view {view.view_idx} cannot be unpacked ({error})") from error
-    if method not in (STORED, XZ) or len(content) != segments + trailer:
-        raise reader.damaged("it has another length than it says")
+    content = unpacked(method, content, size=segments + trailer, what=reader.what)
     return CarriedBytes(content[:segments], content[segments:])

@@ -15,6 +15,7 @@ from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.byte_fields import FieldReader, varint
 from nerfstudio_mvc.archive.container import CHUNK_BYTES, Container, new_entry
 from nerfstudio_mvc.archive.packing import COMPRESSED_SUFFIXES, KIND_LARGE_FILE, RECIPE_PLAIN, IndexLine
+from nerfstudio_mvc.xz import MEMORY_LIMIT
 
 PRESET = 9
 PRESET_COMPRESSED = 0  # films and the like: nothing to gain, so at least fast
@@ -47,7 +48,7 @@ def read_large_file(container: Container, line: IndexLine) -> bytes:
         ArchiveError: damaged.
     """
     name = entry_of(line, what=str(container.path))
-    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=layout.LZMA_MEMORY_LIMIT)
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY_LIMIT)
     pieces, size, digest = [], 0, sha256()
     try:
         for chunk in container.chunks(name):

@@ -51,7 +51,6 @@ LARGE_FILE_BYTES = 32 << 20
 MAX_LARGE_FILE_BYTES = 4 << 30
 MAX_CARRIED_BYTES = 1 << 30
 """Of one photograph's file, besides its picture."""
-LZMA_MEMORY_LIMIT = 192 << 20
 
 
 def group_entry(group_idx: int) -> str:

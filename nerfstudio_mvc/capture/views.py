@@ -68,12 +68,14 @@ class SourceView:
         depth: z-depth on the pixel grid of the photograph, lens distortion included, at any lower resolution,
             world units; None where there is no prior. float32 [h, w]
         depth_valid: where `depth` was seen rather than filled in. bool [h, w]
+        file: the photograph's file, for codecs that keep it.
     """
 
     view: View
     pixels: np.ndarray
     depth: np.ndarray | None = None
     depth_valid: np.ndarray | None = None
+    file: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ from nerfstudio_mvc.cli.flags import (
     OptionalFloat,
     OptionalInt,
     OptionalPath,
+    OptionalQuality,
     OptionalText,
     parse_bytes,
 )
@@ -43,8 +45,9 @@ class Compress:
     a video (av1)."""
     pictures: PictureCoding = "av1"
     """What codes the pictures of lmvic: AV1, restored by a network; or a network alone (learned), slower and larger."""
-    quality: OptionalFloat = None
-    """1 (smallest file) to 8 (best photographs); 5 when neither this nor a target is given."""
+    quality: OptionalQuality = None
+    """1 (smallest file) to 8 (best photographs); 5 when neither this nor a target is given. Where the originals are to
+    be deleted and nothing may be lost, lossless: every file comes back bit for bit, JPEG about a fifth smaller."""
     target_bpp: OptionalFloat = None
     """Find the quality for this rate in bits per pixel, everything but attached files counted, within about 2 %."""
     target_psnr: OptionalFloat = None
@@ -128,7 +131,7 @@ def _print_report(report: CompressReport) -> None:
         ("attached files in the archive", format_bytes(report.attachment_bytes)),
         ("rate, attached files not counted", f"{report.bpp:.4f} bpp"),
     ]
-    if report.psnr_db is not None:
+    if report.psnr_db is not None and report.psnr_db < math.inf:
         rows.append(("PSNR, mean of the views", f"{report.psnr_db:.2f} dB"))
     if report.target is not None:
         rows.append(("target", report.target))

@@ -53,6 +53,11 @@ def format_fingerprint(fingerprint: str) -> str:
     return f"profile {fingerprint[:24]}"
 
 
+def format_quality(codec: str, quality: float) -> str:
+    """``lmvic, quality 5``; of a codec that has only one, its name."""
+    return f"{codec}, quality {quality:g}" if quality else f"{codec}, every photograph bit for bit"
+
+
 def format_sizes(sizes: Sequence[tuple[int, int]], limit: int = 3) -> str:
     """``"1008x756"``, ``"1008x756, 756x1008"``: image sizes, the first few of them."""
     shown = ", ".join(f"{width}x{height}" for width, height in sizes[:limit])

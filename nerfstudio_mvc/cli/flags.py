@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal, Optional
+from typing import Literal, Optional, Union
 
 from nerfstudio_mvc.cli.main import UsageError
+from nerfstudio_mvc.pipeline.options import QualityName
 
 # tyro checks typing's own unions itself but imports typeguard (0.1 s) for `X | None`.
 OptionalPath = Optional[Path]  # noqa: UP045
 OptionalFloat = Optional[float]  # noqa: UP045
 OptionalInt = Optional[int]  # noqa: UP045
 OptionalText = Optional[str]  # noqa: UP045
+OptionalQuality = Optional[Union[float, QualityName]]  # noqa: UP007, UP045
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 

@@ -10,6 +10,7 @@ from nerfstudio_mvc.cli.console import (
     format_bytes,
     format_count,
     format_fingerprint,
+    format_quality,
     format_saving,
     format_sizes,
     print_json,
@@ -47,13 +48,13 @@ class Info:
 def _print_summary(summary: ArchiveSummary) -> None:
     manifest = summary.manifest
     sizes = tuple(dict.fromkeys((view.width, view.height) for view in manifest.views))
-    group_sizes = ", ".join(str(size) for size in summary.group_sizes)
+    group_sizes = ", ".join(map(str, summary.group_sizes)) if max(summary.group_sizes) > 1 else "1"
     attached_note = f"{format_count(manifest.attached_files, 'file')}, {format_bytes(summary.attached_bytes)} on disk"
     files_bytes = summary.attachment_bytes - summary.metadata_bytes
     rows = [
         ("archive", f"{summary.archive}  (format {manifest.version}, written by {manifest.writer})"),
         ("capture", f"{manifest.kind}: {format_count(len(manifest.views), 'view')}, {format_sizes(sizes)}"),
-        ("codec", f"{manifest.codec}, quality {manifest.quality:g}, {format_fingerprint(manifest.fingerprint)}"),
+        ("codec", f"{format_quality(manifest.codec, manifest.quality)}, {format_fingerprint(manifest.fingerprint)}"),
         *_without_geometry(manifest),
         ("groups", f"{len(manifest.groups)}, views in each: {group_sizes}"),
         ("file", format_bytes(summary.file_bytes)),

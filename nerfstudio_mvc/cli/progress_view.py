@@ -16,6 +16,7 @@ from nerfstudio_mvc.cli.console import (
     format_bytes,
     format_count,
     format_fingerprint,
+    format_quality,
     format_saving,
     format_seconds,
     format_sizes,
@@ -148,5 +149,5 @@ def plan_line(plan: Planned) -> str:
     """``lmvic, quality 5: 12 views in 1 group, 1008x756, weights 5b1e07, cpu``"""
     views, groups = format_count(plan.views, "view"), format_count(plan.groups, "group")
     weights = f", {format_fingerprint(plan.fingerprint)}" if plan.fingerprint else ""
-    quality = f"{plan.codec}, quality {plan.quality:g}"
+    quality = format_quality(plan.codec, plan.quality)
     return f"{quality}: {views} in {groups}, {format_sizes(plan.sizes)}{weights}, {plan.device}"

@@ -21,6 +21,7 @@ SPECS = {
 """(codec, preset of its weights) -> dotted path ``package.module:name`` of its `CodecSpec`."""
 CODECS_WITHOUT_WEIGHTS = {
     "av1": "nerfstudio_mvc.codecs.av1.codec:Av1Codec",
+    "lossless": "nerfstudio_mvc.codecs.lossless.codec:LosslessCodec",
     "parahydra": "nerfstudio_mvc.codecs.parahydra.codec:ParaHydraCodec",
 }
 """codec -> dotted path of its class; one that has a spec as well takes weights where they are given."""

@@ -1,7 +1,8 @@
 """What a multi-view codec promises to the pipeline, and nothing else.
 
-A codec turns a group of views into byte strings and back. It knows neither files nor captures: cameras and depth
-arrive as `SourceView`, already in the form the decoder will read (`CodingCamera` is rebuilt from the archive's bytes).
+A codec turns a group of views into byte strings and back. It knows neither files (but one that `KeepsFiles`) nor
+captures: cameras and depth arrive as `SourceView`, already in the form the decoder will read (`CodingCamera` is rebuilt
+from the archive's bytes).
 """
 
 from __future__ import annotations
@@ -96,6 +97,22 @@ class Explains(Protocol):
         Raises:
             ArchiveError: a string does not decode to what its view needs.
         """
+        ...
+
+
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A codec whose strings are the photographs' files: it wants `SourceView.file`, and views need no others."""
+
+    def files_of_group(
+        self,
+        coded: CodedGroup,
+        views: Sequence[View],
+        *,
+        wanted: Collection[int] | None = None,
+        on_view: ViewDone | None = None,
+    ) -> dict[int, bytes]:
+        """view_idx -> the photograph's file, bit for bit; arguments and errors as of `MultiViewCodec.decode_group`."""
         ...
 
 

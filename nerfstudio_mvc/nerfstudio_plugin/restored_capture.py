@@ -1,15 +1,17 @@
 """An archive as a capture folder, restored once and kept in a cache under what its bytes say.
 
 A restored folder appears when it is complete, so that one that is there need not be looked into. Photographs are PNG
-files: training sees exactly what the archive holds. What the cache may hold at most is `cache_bound`'s business.
+files, or those that a lossless archive keeps: training sees exactly what the archive holds. What the cache may hold at
+most is `cache_bound`'s business.
 """
 
 from __future__ import annotations
 
 import os
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from nerfstudio_mvc.archive.reader import ArchiveReader
 from nerfstudio_mvc.errors import ArchiveError, OutputError
 from nerfstudio_mvc.nerfstudio_plugin.cache_bound import (
     DIGITS,
@@ -18,6 +20,7 @@ from nerfstudio_mvc.nerfstudio_plugin.cache_bound import (
     mark_used,
     shrink_cache,
 )
+from nerfstudio_mvc.pipeline.options import LOSSLESS
 from nerfstudio_mvc.pipeline.progress import OnEvent, Warned, ignore_event
 
 CACHE_VARIABLE = "NERFSTUDIO_MVC_CACHE"
@@ -74,7 +77,7 @@ def restored_capture(
         decompress_archive(
             archive,
             folder,
-            image_format="png",
+            image_format="keep" if _holds_readable_files(archive) else "png",
             device=device,
             weights=weights,
             on_event=on_event,
@@ -85,6 +88,13 @@ def restored_capture(
             raise
     shrink_cache(cache, limit_bytes)
     return folder
+
+
+def _holds_readable_files(archive: Path) -> bool:
+    """Whether its photographs are kept as files, of formats that nerfstudio reads."""
+    with ArchiveReader(archive) as reader:
+        suffixes = {PurePosixPath(view.name).suffix.lower() for view in reader.manifest.views}
+        return reader.manifest.codec == LOSSLESS and suffixes <= {".jpg", ".jpeg", ".png"}
 
 
 def _digest(archive: Path) -> str:

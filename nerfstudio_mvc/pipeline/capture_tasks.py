@@ -36,7 +36,7 @@ from nerfstudio_mvc.pipeline.compress import coding_settings, compress_capture, 
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.group_encoder import GroupEncoder
-from nerfstudio_mvc.pipeline.options import CARRYING, CompressOptions
+from nerfstudio_mvc.pipeline.options import CompressOptions
 from nerfstudio_mvc.pipeline.progress import ignore_event
 from nerfstudio_mvc.pipeline.reports import CompressReport
 from nerfstudio_mvc.splatting.depth_map import DepthMap
@@ -94,7 +94,7 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
         return estimated[-1]
 
     capture = _load(data, options, codec, estimate)
-    groups = coding_groups(capture, options.order, group_size=options.group_size)
+    groups = coding_groups(capture, options.order, group_size=options.views_per_group)
     open_writer = partial(
         ArchiveWriter,
         output,
@@ -142,7 +142,7 @@ def code_group(task: GroupTask) -> tuple[float, ...]:
     options = task.options
     device = resolve_device(options.device)
     codec = _shared_codec(options, device)
-    run = Run(ignore_event, essential=options.attachments == "points")
+    run = Run(ignore_event, options)
     run.photographs = {view.view_idx: file for view, file in zip(task.views, task.photographs, strict=True)}
     quality = options.given_quality
     assert quality is not None, "prepare_capture lets no other pass"
@@ -161,7 +161,7 @@ def code_group(task: GroupTask) -> tuple[float, ...]:
             writer=coded,
             run=run,
             jobs=1,
-            carry=options.attachments in CARRYING,
+            carry=options.carries,
         )
         encoder.encode_group(task.group_idx)
     return tuple(run.view_psnr_db)

@@ -29,7 +29,7 @@ from nerfstudio_mvc.pipeline.capture_files import files_of_capture
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.group_encoder import GroupEncoder, plan_of
-from nerfstudio_mvc.pipeline.options import CARRYING, CompressOptions
+from nerfstudio_mvc.pipeline.options import CompressOptions
 from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, ignore_event
 from nerfstudio_mvc.pipeline.quality_search import target_of
 from nerfstudio_mvc.pipeline.reports import CompressReport
@@ -71,7 +71,7 @@ def compress_capture(
     if output.exists() and not options.force:
         # Found out again by the writer; here it saves estimating cameras first.
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
-    run = Run(on_event or ignore_event, essential=options.attachments == "points")
+    run = Run(on_event or ignore_event, options)
     device = resolve_device(options.device)
     codec = open_codec_of(options, device)
     capture = data
@@ -84,7 +84,7 @@ def compress_capture(
         )
     for note in capture.notes:
         run.warn(note)
-    groups = coding_groups(capture, options.order, group_size=options.group_size)
+    groups = coding_groups(capture, options.order, group_size=options.views_per_group)
     quality, target = options.given_quality, target_of(options)
     if quality is not None:
         run.report(plan_of(capture.views, groups, codec, quality, device))
@@ -113,9 +113,8 @@ def compress_capture(
             device=device,
             on_progress=lambda stage, done, total: run.step(f"depth prior: {stage}", done, total),
         )
-        carry = options.attachments in CARRYING
         views, depth = dict(enumerate(capture.views)), dict(enumerate(prior.maps))
-        encoder = GroupEncoder(views, groups, codec, device, depth, writer, run, options.jobs, carry=carry)
+        encoder = GroupEncoder(views, groups, codec, device, depth, writer, run, options.jobs, carry=options.carries)
         if target is None:
             encoder.encode_groups()
             target_line = None

@@ -10,8 +10,9 @@ import numpy as np
 
 from nerfstudio_mvc.archive.writer import PhotographFile
 from nerfstudio_mvc.capture.image_files import ImageMetadata, decode_image, essential_metadata, read_file
-from nerfstudio_mvc.capture.views import View
+from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.errors import CaptureError
+from nerfstudio_mvc.pipeline.options import CompressOptions
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, Warned, in_turn
 
 
@@ -20,11 +21,13 @@ class Run:
 
     Attributes:
         essential: EXIF is made short.
+        whole_files: the codec keeps the photographs' files, so that nothing is lost or has to be carried.
         photographs: by view_idx, their files when the run began: from then on no other bytes are taken.
     """
 
-    def __init__(self, on_event: OnEvent, *, essential: bool = False) -> None:
-        self.essential = essential
+    def __init__(self, on_event: OnEvent, options: CompressOptions) -> None:
+        self.essential = options.attachments == "points"
+        self.whole_files = options.whole_files
         self.report = in_turn(on_event)
         self.metadata: dict[int, ImageMetadata] = {}
         self.view_psnr_db: list[float] = []
@@ -53,8 +56,27 @@ class Run:
             )
         return data
 
-    def read_pixels(self, view: View) -> np.ndarray:
-        image = decode_image(self.read_file(view), image_path(view))
+    def read_source(self, view: View) -> SourceView:
+        """The view to encode, without depth."""
+        data = self.read_file(view)
+        if self.whole_files:
+            return SourceView(view, self._pixels_of_kept_file(view, data), file=data)
+        return SourceView(view, self._pixels(view, data))
+
+    def read_metadata(self, view: View) -> None:
+        """Gather what the photograph carries, for a view that is coded already."""
+        if not self.whole_files:
+            self._pixels(view, self.read_file(view))
+
+    def _pixels_of_kept_file(self, view: View, data: bytes) -> np.ndarray:
+        try:
+            return decode_image(data, image_path(view)).pixels
+        except CaptureError as error:
+            self.warn(f"{error}. It is kept as it is")
+            return np.zeros((view.height, view.width, 3), np.uint8)
+
+    def _pixels(self, view: View, data: bytes) -> np.ndarray:
+        image = decode_image(data, image_path(view))
         if image.pixels.shape[:2] != (view.height, view.width):
             raise CaptureError(f"{image_path(view)}: changed while the capture was read; start again")
         self.metadata[view.view_idx] = essential_metadata(image.metadata) if self.essential else image.metadata

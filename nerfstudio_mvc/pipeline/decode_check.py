@@ -37,7 +37,8 @@ def check_decoding(
     differing: list[str] = []
     lost: list[str] = []
     with OpenArchive(Path(archive), device=device, weights=weights, codec=codec) as source:
-        for decoded in source.decode_groups(skip_damaged=True, jobs=jobs):
+        for decoded in source.decode_groups(files=True, skip_damaged=True, jobs=jobs):
+            exact += [source.views[view_idx].name for view_idx in decoded.files]
             for view_idx in decoded.pixels:
                 same = view_idx not in decoded.differing
                 (exact if same else differing).append(source.views[view_idx].name)

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from nerfstudio_mvc.archive.attachments import DownscaledFolder
-from nerfstudio_mvc.capture.image_files import ImageMetadata, write_image
+from nerfstudio_mvc.capture.image_files import ImageMetadata, ImagePixels, carried_bytes_of, decode_image, write_image
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
 from nerfstudio_mvc.capture.nerfstudio_source import TRANSFORMS_FILE
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
-from nerfstudio_mvc.errors import ArchiveError, OutputError
+from nerfstudio_mvc.errors import ArchiveError, CaptureError, OutputError
 from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink, shrink_metadata
 from nerfstudio_mvc.pipeline.open_archive import OpenArchive
 from nerfstudio_mvc.pipeline.options import check_jobs
@@ -164,6 +164,7 @@ class _Restore:
         group_of = {view_idx: group_idx for group_idx, group in enumerate(manifest.groups) for view_idx in group}
         decoded_groups = self.source.decode_groups(
             wanted,
+            files=True,
             skip_damaged=self.skip_damaged,
             jobs=jobs,
             on_view=lambda view_idx, _: self._report_view(view_idx, group_of[view_idx], wanted),
@@ -174,6 +175,8 @@ class _Restore:
                     view = self.source.views[view_idx]
                     carried = decoded.carried.get(view_idx)
                     self._write_view(view, decoded.pixels[view_idx], metadata.get(view_idx), carried, copies)
+                for view_idx, content in decoded.files.items():
+                    self._write_file_of_view(self.source.views[view_idx], content, copies)
                 self.lost += [self.source.views[view_idx].name for view_idx in decoded.lost]
                 self.differing += [self.source.views[view_idx].name for view_idx in decoded.differing]
                 if decoded.problem:
@@ -239,6 +242,24 @@ class _Restore:
         for warning in write_image(self._place(name), pixels, metadata, carried):
             self.warn(warning)
         self.written.append(view.view_idx)
+        self._write_copies(view, pixels, metadata, copies)
+
+    def _write_file_of_view(self, view: View, content: bytes, copies: Sequence[DownscaledFolder]) -> None:
+        """The photograph as it was; decoded where it goes by another name, or has smaller copies."""
+        if self.names[view.view_idx] != view.name:
+            image = _image_of_file(view, content)
+            self._write_view(view, image.pixels, image.metadata, carried_bytes_of(content), copies)
+            return
+        self._write_file(view.name, content)
+        self.written.append(view.view_idx)
+        if any(view.view_idx in copy.view_idxs for copy in copies):
+            image = _image_of_file(view, content)
+            self._write_copies(view, image.pixels, image.metadata, copies)
+
+    def _write_copies(
+        self, view: View, pixels: np.ndarray, metadata: ImageMetadata | None, copies: Sequence[DownscaledFolder]
+    ) -> None:
+        name = self.names[view.view_idx]
         for copy in copies:
             sizes = dict(zip(copy.view_idxs, copy.sizes, strict=True))
             copy_name = downscaled_name(copy, view, restored=name)
@@ -277,6 +298,13 @@ class _Restore:
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
+
+
+def _image_of_file(view: View, content: bytes) -> ImagePixels:
+    try:
+        return decode_image(content, Path(view.name))
+    except CaptureError as error:
+        raise ArchiveError(str(error)) from error
 
 
 def _some(names: Sequence[str], limit: int = 5) -> str:

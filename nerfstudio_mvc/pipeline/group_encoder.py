@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nerfstudio_mvc.archive.carried_strings import packed_size, with_carried
 from nerfstudio_mvc.archive.coded_groups import CodedGroups
@@ -147,16 +147,14 @@ def plan_of(
 
 
 def _source_view(run: Run, view: View, depth_map: DepthMap | None) -> SourceView:
-    pixels = run.read_pixels(view)
-    if depth_map is None:
-        return SourceView(view=view, pixels=pixels)
-    return SourceView(view=view, pixels=pixels, depth=depth_map.depth, depth_valid=depth_map.valid)
+    source = run.read_source(view)
+    return source if depth_map is None else replace(source, depth=depth_map.depth, depth_valid=depth_map.valid)
 
 
 def _take_over_group(writer: CodedGroups, group_idx: int, views: Sequence[View], run: Run) -> None:
     # The strings are there already; EXIF, profiles and alpha are packed at the end and have to be read again.
     for view in views:
-        run.read_pixels(view)
+        run.read_metadata(view)
     run.report(
         GroupReused(
             group_idx=group_idx,

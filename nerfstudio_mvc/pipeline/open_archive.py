@@ -17,7 +17,7 @@ from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
 from nerfstudio_mvc.capture.views import View
-from nerfstudio_mvc.codecs.interface import Explains, MultiViewCodec, ViewDone
+from nerfstudio_mvc.codecs.interface import Explains, KeepsFiles, MultiViewCodec, ViewDone
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -32,6 +32,7 @@ class DecodedGroup:
     Attributes:
         group_idx: which.
         pixels: view_idx -> uint8 [H, W, 3] of the wanted views that decoded.
+        files: view_idx -> the photograph's file, in place of its pixels, where that was asked for and can be had.
         carried: view_idx -> other bytes of the photograph's file, where there are some.
         differing: view_idx of views whose pixels are not exactly those the encoder saw.
         lost: view_idx of wanted views that are damaged.
@@ -40,6 +41,7 @@ class DecodedGroup:
 
     group_idx: int
     pixels: dict[int, np.ndarray]
+    files: dict[int, bytes]
     carried: dict[int, CarriedBytes]
     differing: tuple[int, ...]
     lost: tuple[int, ...]
@@ -139,6 +141,7 @@ class OpenArchive:
         self,
         wanted: Collection[int] | None = None,
         *,
+        files: bool = False,
         skip_damaged: bool = False,
         jobs: int | None = 1,
         on_view: ViewDone | None = None,
@@ -147,6 +150,7 @@ class OpenArchive:
 
         Args:
             wanted: view_idx to decode; all when None.
+            files: give files instead of pixels where the codec keeps them.
             skip_damaged: report damaged views as lost instead of raising.
             jobs: groups decoded at once, in threads; as many as cores and memory allow when None. With more than one
                 they come in the order in which they are done; close the iterator to stop early.
@@ -169,7 +173,7 @@ class OpenArchive:
                 if on_view is not None:
                     on_view(view_idx, payload_bytes)
 
-            return self._decode_group(group, skip_damaged=skip_damaged, on_view=on_own_view)
+            return self._decode_group(group, files=files, skip_damaged=skip_damaged, on_view=on_own_view)
 
         views = [[self.views[idx] for idx in self.reader.manifest.groups[group_idx]] for group_idx in todo]
         with closing(in_parallel(decoded, stored, jobs=jobs_at_once(self.codec, views, asked=jobs))) as found:
@@ -183,32 +187,32 @@ class OpenArchive:
                 raise
             return _StoredGroup(damage.intact, wanted, self.reader.pixel_checks(group_idx), str(damage))
 
-    def _decode_group(self, group: _StoredGroup, *, skip_damaged: bool, on_view: ViewDone) -> DecodedGroup:
+    def _decode_group(self, group: _StoredGroup, *, files: bool, skip_damaged: bool, on_view: ViewDone) -> DecodedGroup:
         coded, carried = without_carried(group.coded)
-        pixels, problem = self._decode_strings(coded, group.wanted, skip_damaged=skip_damaged, on_view=on_view)
-        return DecodedGroup(
-            group_idx=group.coded.group_idx,
-            pixels=pixels,
-            carried=carried,
-            differing=tuple(idx for idx in pixels if pixel_check(pixels[idx]) != group.pixel_checks.get(idx)),
-            lost=tuple(view_idx for view_idx in group.wanted if view_idx not in pixels),
-            problem=group.problem or problem,
-        )
-
-    def _decode_strings(
-        self, coded: CodedGroup, wanted: Sequence[int], *, skip_damaged: bool, on_view: ViewDone
-    ) -> tuple[dict[int, np.ndarray], str]:
         views: list[View] = [self.views[view_idx] for view_idx in coded.coding_order]
-        readable = [view_idx for view_idx in wanted if view_idx in coded.coding_order]
-        if not readable:
-            return {}, ""
-        quality = self.reader.manifest.quality
+        readable = [view_idx for view_idx in group.wanted if view_idx in coded.coding_order]
+        contents: dict[int, bytes] = {}
+        pixels: dict[int, np.ndarray] = {}
+        problem = ""
         try:
-            return self.codec.decode_group(coded, views, quality=quality, wanted=readable, on_view=on_view), ""
+            if readable and files and isinstance(self.codec, KeepsFiles):
+                contents = self.codec.files_of_group(coded, views, wanted=readable, on_view=on_view)
+            elif readable:
+                quality = self.reader.manifest.quality
+                pixels = self.codec.decode_group(coded, views, quality=quality, wanted=readable, on_view=on_view)
         except ArchiveError as error:
             if not skip_damaged:
                 raise ArchiveError(f"{self.archive}: group {coded.group_idx}: {error}") from error
-            return {}, str(error)
+            problem = str(error)
+        return DecodedGroup(
+            group_idx=coded.group_idx,
+            pixels=pixels,
+            files=contents,
+            carried=carried,
+            differing=tuple(idx for idx in pixels if pixel_check(pixels[idx]) != group.pixel_checks.get(idx)),
+            lost=tuple(idx for idx in group.wanted if idx not in pixels and idx not in contents),
+            problem=group.problem or problem,
+        )
 
 
 def open_archive(

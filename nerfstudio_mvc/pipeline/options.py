@@ -23,6 +23,12 @@ DEFAULT_ORDER: Order = "distance"
 DepthChoice = Literal["auto", "gaussians", "sparse", "none"]
 PictureCoding = Literal["av1", "learned"]
 AttachmentChoice = Literal["lean", "all", "points", "none"]
+QualityName = Literal["lossless"]
+LOSSLESS: QualityName = "lossless"
+"""The quality at which every photograph comes back bit for bit, and the codec that does it."""
+QualityName = Literal["lossless"]
+LOSSLESS: QualityName = "lossless"
+"""The quality at which every photograph comes back bit for bit, and the codec that does it."""
 CARRYING: tuple[AttachmentChoice, ...] = ("lean", "all")
 """With which bytes of the photographs' files that are neither picture nor EXIF go along."""
 
@@ -42,7 +48,8 @@ class CompressOptions:
     Attributes:
         codec: name from `codecs.catalog`, or a codec of your own; "auto" is LMVIC.
         pictures: what codes the pictures of LMVIC: "av1", or the "learned" network.
-        quality: 1 (smallest) to 8 (best); `DEFAULT_QUALITY` when neither this nor a target is given.
+        quality: 1 (smallest) to 8 (best), or "lossless": every photograph's file comes back bit for bit;
+            `DEFAULT_QUALITY` when neither this nor a target is given.
         target_bpp, target_psnr_db, target_size_bytes: find the quality for this rate (everything but the attached files
             counted), this mean PSNR of the views, or this size of the whole file; within about 2 %, 0.1 dB, and at most
             3 % below. A few views are coded at several qualities, and all of them again where the first try misses.
@@ -67,7 +74,7 @@ class CompressOptions:
 
     codec: str | MultiViewCodec = "auto"
     pictures: PictureCoding = "av1"
-    quality: float | None = None
+    quality: float | QualityName | None = None
     target_bpp: float | None = None
     target_psnr_db: float | None = None
     target_size_bytes: float | None = None
@@ -94,7 +101,15 @@ class CompressOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise OptionError(name, problem=f"{value:g} is out of range: give a number above 0")
-        if self.quality is not None:
+        if isinstance(self.quality, str):
+            if self.quality not in get_args(QualityName):
+                names = ", ".join(get_args(QualityName))
+                raise OptionError(
+                    "quality", problem=f'"{self.quality}" is unknown: give a number from 1 to 8, or {names}'
+                )
+            if (self.codec if isinstance(self.codec, str) else self.codec.name) not in ("auto", self.quality):
+                raise OptionError("codec", "quality", problem=f"exclude each other: {LOSSLESS} is a codec of its own")
+        elif self.quality is not None:
             check_quality("quality", self.quality)
         if self.group_size < 1:
             raise OptionError("group_size", problem=f"{self.group_size} is out of range: give 1 or more views")
@@ -111,11 +126,30 @@ class CompressOptions:
         """What `codec` means; of a codec of your own, its name."""
         if not isinstance(self.codec, str):
             return self.codec.name
+        if self.quality == LOSSLESS:
+            return LOSSLESS
         return DEFAULT_CODEC if self.codec == "auto" else self.codec
 
     @property
+    def whole_files(self) -> bool:
+        """Whether the photographs' files themselves are kept."""
+        return self.codec_name == LOSSLESS
+
+    @property
+    def views_per_group(self) -> int:
+        """`group_size`; one where views need no others, so that they are not lost with them either."""
+        return 1 if self.whole_files else self.group_size
+
+    @property
+    def carries(self) -> bool:
+        """Whether bytes of the photographs' files that are neither picture nor EXIF go along beside the pictures."""
+        return self.attachments in ("lean", "all") and not self.whole_files
+
+    @property
     def given_quality(self) -> float | None:
-        """The quality to code at; None where it is to be found for a target."""
+        """The quality to code at, 0 for lossless; None where it is to be found for a target."""
+        if self.whole_files:
+            return 0.0
         targets = (self.target_bpp, self.target_psnr_db, self.target_size_bytes)
         if self.quality is None and all(target is None for target in targets):
             return DEFAULT_QUALITY

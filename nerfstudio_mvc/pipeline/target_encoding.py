@@ -22,7 +22,7 @@ def encode_for_target(encoder: GroupEncoder, writer: ArchiveWriter, target: Qual
     rest_bytes, carried_bytes = 0, 0 if target.kind == "psnr" else encoder.carried_bytes()
     if target.kind == "size":
         for view in encoder.views.values():
-            run.read_pixels(view)  # EXIF, profiles and alpha are part of the file
+            run.read_metadata(view)  # EXIF, profiles and alpha are part of the file
         rest_bytes = writer.rest_bytes(plan, image_metadata=run.metadata) + carried_bytes
     elif target.kind == "bpp":
         rest_bytes = writer.rest_bytes(replace(plan, files=(), points=None), image_metadata={})
