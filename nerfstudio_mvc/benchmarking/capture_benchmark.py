@@ -20,6 +20,7 @@ from nerfstudio_mvc.benchmarking.peer_points import PeerPoints, points_key
 from nerfstudio_mvc.benchmarking.peers import Peer, ViewOrder
 from nerfstudio_mvc.benchmarking.rate_curve import EqualQuality, OnPhotograph, RateCurve
 from nerfstudio_mvc.benchmarking.side_by_side import CropSpec, Rendition, ViewCrops, choose_crops, coded_by
+from nerfstudio_mvc.benchmarking.splat_quality import SplatBenchmark, SplatQuality
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS
 from nerfstudio_mvc.errors import MvcError
@@ -80,6 +81,7 @@ class ArchiveResult:
         encode_mp_per_s, decode_mp_per_s: million pixels per second.
         view_results: in capture order.
         peers: by name.
+        splats: held-out views as splats draw them that were trained on its photographs; None where not asked for.
     """
 
     archive: str
@@ -100,6 +102,7 @@ class ArchiveResult:
     decode_mp_per_s: float
     view_results: tuple[ViewResult, ...]
     peers: Mapping[str, PeerResult]
+    splats: SplatQuality | None = None
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,14 @@ class CaptureResult:
         archives: in the order they were measured.
         peer_curves: peer -> everything it was measured at, rate rising.
         bd_rates: our codecs, where three archives or more make a curve, against the peers and each other.
+        splats: trained on the photographs as they are; None where not asked for.
     """
 
     capture: str
     archives: tuple[ArchiveResult, ...]
     peer_curves: Mapping[str, tuple[CurvePoint, ...]]
     bd_rates: tuple[BdRate, ...]
+    splats: SplatQuality | None = None
 
     def own_curves(self) -> dict[str, tuple[CurvePoint, ...]]:
         """Codec -> its archives as a curve, rate rising."""
@@ -138,6 +143,7 @@ class CaptureBenchmark:
         options: how archives are made and decoded, their quality aside; `weights` go to the codecs that have some.
         peer_points: keeps what peers were measured at beyond this benchmark.
         with_pictures: measure MS-SSIM of the peers too, and keep crops for `side_by_side`.
+        splats: also train splats on the photographs of every archive.
     """
 
     def __init__(
@@ -148,12 +154,15 @@ class CaptureBenchmark:
         options: CompressOptions | None = None,
         peer_points: PeerPoints | None = None,
         with_pictures: bool = False,
+        splats: SplatBenchmark | None = None,
     ) -> None:
         self.data = data
         self._peers = peers
         self._options = options or CompressOptions()
         self._peer_points = peer_points
         self._with_pictures = with_pictures
+        self._splats = splats
+        self._splats_of_originals: SplatQuality | None = None
         self._names: dict[ViewOrder, tuple[str, ...]] = {}
         self._curves: dict[str, RateCurve] = {}
         self._results: list[ArchiveResult] = []
@@ -201,7 +210,7 @@ class CaptureBenchmark:
             )
             for name, curve in self._curves.items()
         }
-        result = CaptureResult(self.data.resolve().name, tuple(self._results), peers, ())
+        result = CaptureResult(self.data.resolve().name, tuple(self._results), peers, (), self._splats_of_originals)
         return replace(result, bd_rates=bd_rates(result.own_curves(), peers))
 
     def side_by_side(self, *, on_event: OnEvent | None = None) -> ViewCrops:
@@ -240,6 +249,12 @@ class CaptureBenchmark:
         summary = summarize(archive)
         self._check_views(archive, summary)
         rendition = Rendition(summary.manifest.codec, f"quality {summary.manifest.quality:g}", {}, {}, 0)
+
+        def keep(view: str, pixels: np.ndarray) -> None:
+            rendition.keep_crops(view, pixels, self._crop_specs)
+            if self._splats is not None:
+                self._splats.keep(view, pixels)
+
         evaluation = evaluate_archive(
             archive,
             self.data,
@@ -247,7 +262,7 @@ class CaptureBenchmark:
             weights=self._weights_of(summary.manifest.codec),
             codec=None if isinstance(codec, str) else codec,
             on_event=on_event,
-            on_pixels=lambda view, pixels: rendition.keep_crops(view, pixels, self._crop_specs),
+            on_pixels=keep,
         )
         coded_bytes = summary.file_bytes - summary.attachment_bytes
         if self._with_pictures:
@@ -277,9 +292,19 @@ class CaptureBenchmark:
             decode_mp_per_s=_per_second(megapixels, evaluation.decode_s),
             view_results=_view_results(archive, evaluation),
             peers=peers,
+            splats=self._trained_splats(
+                name or f"{summary.manifest.codec} quality {summary.manifest.quality:g}", on_event
+            ),
         )
         self._results.append(result)
         return result
+
+    def _trained_splats(self, trained_on: str, on_event: OnEvent | None) -> SplatQuality | None:
+        if self._splats is None:
+            return None
+        if self._splats_of_originals is None:
+            self._splats_of_originals = self._splats.of_originals(on_event=on_event or ignore_event)
+        return self._splats.of_restored(trained_on, on_event=on_event or ignore_event)
 
     def _weights_of(self, codec: str | MultiViewCodec) -> Path | None:
         return None if codec in CODECS_WITHOUT_WEIGHTS else self._options.weights

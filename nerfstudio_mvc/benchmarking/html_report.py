@@ -19,6 +19,7 @@ from nerfstudio_mvc.benchmarking.capture_benchmark import ArchiveResult, Capture
 from nerfstudio_mvc.benchmarking.curves import CurvePoint, ms_ssim_db
 from nerfstudio_mvc.benchmarking.report_style import SCRIPT, SERIES_CLASSES, STYLE
 from nerfstudio_mvc.benchmarking.side_by_side import Rendition, ViewCrops
+from nerfstudio_mvc.benchmarking.splat_table import HEADER, splat_rows
 from nerfstudio_mvc.benchmarking.svg_charts import Series, bar_chart, line_chart
 from nerfstudio_mvc.benchmarking.text_files import replace_file
 from nerfstudio_mvc.errors import OutputError
@@ -82,6 +83,7 @@ def _capture_section(capture: ReportedCapture, classes: Mapping[str, str]) -> st
         "</div>",
         _bd_table(result, classes),
         _archive_table(result.archives, classes),
+        _splat_table(result),
     ]
     if capture.crops is not None:
         parts += [_crops(capture.crops, classes), _view_bars(result, capture.crops, classes)]
@@ -144,6 +146,23 @@ def _archive_table(archives: Sequence[ArchiveResult], classes: Mapping[str, str]
         "<h3>Archives</h3><p>And how many more (+) or fewer (−) bytes they take than the others at their PSNR.</p>"
         '<div class="wide"><table><thead><tr><th>codec</th><th>quality</th><th>kB</th><th>bpp</th><th>PSNR, dB</th>'
         f"<th>MS-SSIM</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _splat_table(result: CaptureResult) -> str:
+    rows = splat_rows(result)
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in HEADER)
+    lines = []
+    for name, *numbers in rows:
+        cells = "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
+        lines.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
+    return (
+        "<h3>Splats</h3><p>3D Gaussians trained on seven of eight photographs, as taken and as restored, against the "
+        "originals of the eighth. Means of several trainings; spread: the largest less the smallest. A loss is told "
+        "where it is larger than the spread.</p>"
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from nerfstudio_mvc.benchmarking.capture_benchmark import ArchiveResult, CaptureResult, PeerResult
     from nerfstudio_mvc.benchmarking.peers import Peer
+    from nerfstudio_mvc.benchmarking.splat_quality import SplatBenchmark
 
 DEFAULT_QUALITIES = (3.0, 5.0, 7.0)
 
@@ -62,6 +63,17 @@ class Eval:
     """Where the networks run."""
     weights: OptionalPath = None
     """A weights file to use instead of the one that ships with the package."""
+    splats: bool = False
+    """Also train 3D Gaussians on the originals and on the photographs of each archive, every eighth view held out, and
+    measure how the held-out originals come out (on the CPU; with gsplat where --device is cuda)."""
+    splat_seeds: int = 3
+    """Trainings on the same photographs: a loss is told where it is larger than they differ."""
+    splat_size: int = 640
+    """Longer side, in pixels, that photographs are reduced to for these trainings."""
+    splat_iterations: int = 4000
+    """Steps of each training."""
+    splat_gaussians: int = 40_000
+    """How many Gaussians a training may come to."""
     output_dir: OptionalPath = None
     """Also write rate_quality.csv, .md and .json, curves.csv and report.html there, anew after every archive."""
     report: OptionalPath = None
@@ -110,11 +122,17 @@ class Eval:
             "group_size": self.group_size,
             "depth": self.depth,
             "depth_effort": self.depth_effort,
+            **self._splat_settings(),
         }
         finished: list[ReportedCapture] = []
         for data in self.data:
             benchmark = CaptureBenchmark(
-                data, peers=peers, options=options, peer_points=peer_points, with_pictures=report is not None
+                data,
+                peers=peers,
+                options=options,
+                peer_points=peer_points,
+                with_pictures=report is not None,
+                splats=self._splat_benchmark(data) if self.splats else None,
             )
             made = ((codec, quality) for codec in self.codecs for quality in qualities)
             for source in (*self.archive, *made):
@@ -139,9 +157,30 @@ class Eval:
             print_json({"settings": settings, "captures": results})
         else:
             _print_results(results, peers)
+            if self.splats:
+                _print_splats(results, **self._splat_settings()["splats"])
             if report is not None:
                 print(f"\nreport: {report}")
         return 0
+
+    def _splat_settings(self) -> dict[str, dict[str, int]]:
+        if not self.splats:
+            return {}
+        settings = {"long_side": self.splat_size, "iterations": self.splat_iterations, "seeds": self.splat_seeds}
+        return {"splats": {**settings, "max_gaussians": self.splat_gaussians}}
+
+    def _splat_benchmark(self, data: Path) -> SplatBenchmark:
+        from nerfstudio_mvc.benchmarking.splat_quality import SplatBenchmark
+        from nerfstudio_mvc.capture.open_capture import load_capture
+        from nerfstudio_mvc.pipeline.device import resolve_device
+        from nerfstudio_mvc.splatting.fitting import FittingSettings
+
+        return SplatBenchmark(
+            load_capture(data),
+            FittingSettings(self.splat_size, self.splat_iterations, self.splat_gaussians),
+            seeds=self.splat_seeds,
+            device=resolve_device(self.device),
+        )
 
     def _archives_speed(self) -> int:
         """libaom's, at the effort that the first archive says, or that of those that are made."""
@@ -160,6 +199,9 @@ class Eval:
             check_quality("qualities", quality)
         if not self.codecs:
             raise UsageError("--codecs names no codec: give one or more, e.g. lmvic av1")
+        for flag in ("splat_seeds", "splat_size", "splat_iterations", "splat_gaussians"):
+            if (value := getattr(self, flag)) < 1:
+                raise UsageError(f"--{flag.replace('_', '-')} {value} is out of range: give 1 or more")
         if self.peer_threads < 1:
             raise UsageError(f"--peer-threads {self.peer_threads} is out of range: give 1 or more")
         return self.qualities or (() if self.archive else DEFAULT_QUALITIES)
@@ -181,6 +223,17 @@ def _print_results(results: Sequence[CaptureResult], peers: Sequence[Peer]) -> N
     print()
     for peer in peers:
         print(f"{peer.name}: {peer.description}")
+
+
+def _print_splats(
+    results: Sequence[CaptureResult], *, long_side: int, iterations: int, seeds: int, max_gaussians: int
+) -> None:
+    from nerfstudio_mvc.benchmarking.splat_table import HEADER, splat_rows
+
+    size = f"{long_side} pixels, {iterations} iterations, {max_gaussians} Gaussians at most"
+    print(f"\nSplats on held-out originals ({size}; {seeds} trainings each):")
+    rows = [(result.capture, *row) for result in results for row in splat_rows(result)]
+    print_table(rows, header=("capture", *HEADER), right=range(2, 1 + len(HEADER)))
 
 
 def _print_bd_rates(results: Sequence[CaptureResult]) -> None:

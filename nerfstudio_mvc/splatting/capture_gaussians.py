@@ -5,7 +5,7 @@ The fitting itself is in `fitting` and `gsplat_backend`, the file formats in `ga
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.splatting import gsplat_backend
-from nerfstudio_mvc.splatting.fitting import TrainingView, fit, settings_for, starting_gaussians
+from nerfstudio_mvc.splatting.fitting import FittingSettings, TrainingView, fit, settings_for, starting_gaussians
 from nerfstudio_mvc.splatting.gaussian_files import read_gaussians, trained_views
 from nerfstudio_mvc.splatting.gaussians import Gaussians
 from nerfstudio_mvc.splatting.median_depth import median_depth
@@ -94,25 +94,50 @@ def fitted_gaussians(
     Raises:
         CaptureError: a photograph is missing or unreadable, or there are fewer than four sparse points.
     """
+    settings = settings_for(effort, len(capture.views), long_side=long_side)
+    frame = scene_frame(capture)
+    photographs = [training_view(view, frame, long_side=long_side) for view in capture.views]
+    return fit_photographs(capture, photographs, settings, device=device, workers=workers, on_iteration=on_iteration)
+
+
+def fit_photographs(
+    capture: Capture,
+    photographs: Sequence[TrainingView],
+    settings: FittingSettings,
+    *,
+    device: str,
+    workers: Workers,
+    seed: int = 0,
+    on_iteration: Callable[[int, int], None] | None = None,
+) -> CaptureGaussians:
+    """Fit Gaussians to photographs of `capture`, from its sparse points on.
+
+    Args:
+        photographs: of any of its views, in its `scene_frame`.
+
+    Raises:
+        CaptureError: there are fewer than four sparse points.
+    """
     frame = scene_frame(capture)
     near = near_plane(capture, frame)
-    settings = settings_for(effort, len(capture.views), long_side=long_side)
     finite = np.isfinite(capture.points).all(1)
     if finite.sum() < 4:
         raise CaptureError(
             f"{finite.sum()} sparse points are too few to fit Gaussians; use depth method sparse or none"
         )
     points = (capture.points[finite] - frame.offset) * frame.scale
-    start = starting_gaussians(points, capture.point_colors[finite] / 255.0, max_count=settings.max_gaussians // 2)
-    views = [_training_view(view, frame, long_side) for view in capture.views]
+    start = starting_gaussians(
+        points, capture.point_colors[finite] / 255.0, max_count=settings.max_gaussians // 2, seed=seed
+    )
+    views = list(photographs)
     problem = gsplat_backend.why_not(device) if device.startswith("cuda") else None
     if device.startswith("cuda") and problem is None:
         gaussians = gsplat_backend.fit_with_gsplat(
-            start, views, settings, near=near, device=device, on_iteration=on_iteration
+            start, views, settings, near=near, device=device, seed=seed, on_iteration=on_iteration
         )
         how = "gsplat"
     else:
-        gaussians = fit(start, views, settings, near=near, workers=workers, on_iteration=on_iteration)
+        gaussians = fit(start, views, settings, near=near, workers=workers, seed=seed, on_iteration=on_iteration)
         how = "CPU" if problem is None else f"CPU: {problem}"
     note = f"fitted in {settings.iterations} iterations ({how})"
     return CaptureGaussians(gaussians, frame, near, capture.views, note, tuple(views))
@@ -169,8 +194,14 @@ def _check_world(found: CaptureGaussians, capture: Capture, path: Path, *, long_
         )
 
 
-def _training_view(view: View, frame: SceneFrame, long_side: int) -> TrainingView:
-    if view.image_path is None:
+def training_view(view: View, frame: SceneFrame, *, long_side: int, pixels: np.ndarray | None = None) -> TrainingView:
+    """A photograph, or `pixels` in its place, made small and undistorted, and its pinhole camera in `frame`.
+
+    Raises:
+        CaptureError: the photograph is missing or unreadable.
+    """
+    if pixels is None and view.image_path is None:
         raise CaptureError(f"{view.name}: the photograph is not on this machine; use depth method sparse or none")
     pinhole = pinhole_view(view, frame, long_side=long_side)
-    return TrainingView(pinhole.camera, *undistort(read_image(view.image_path).pixels, view, pinhole))
+    photograph = read_image(view.image_path).pixels if pixels is None else pixels
+    return TrainingView(pinhole.camera, *undistort(photograph, view, pinhole))
