@@ -12,7 +12,11 @@ from nerfstudio_mvc.archive import layout
 
 def check_path(path: str) -> str | None:
     """Why a path from an archive must not be written below a folder; None when it may."""
-    if not path or "\0" in path or "\\" in path or len(path.encode("utf-8", "surrogateescape")) > layout.MAX_NAME_BYTES:
+    try:
+        size = len(path.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:  # half a surrogate pair
+        size = 0
+    if not 0 < size <= layout.MAX_NAME_BYTES or "\0" in path or "\\" in path:
         return "empty, too long, or with characters a path must not have"
     if path.startswith("/") or PureWindowsPath(path).drive:
         return "absolute"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from colmap_io.camera_models import CAMERA_MODELS
 from colmap_io.records import Camera
 from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.byte_fields import FieldReader, text_field, unzigzag, varint, zigzag
@@ -121,6 +122,8 @@ def _decode_camera(reader: FieldReader) -> Camera:
     params = struct.unpack(f"<{count}d", reader.take(8 * count))
     if not width or not height or not all(map(math.isfinite, params)):
         raise reader.damaged(f"camera {camera_id} has no size or parameters that are not finite")
+    if model in CAMERA_MODELS and count != len(CAMERA_MODELS[model].param_names):
+        raise reader.damaged(f"camera {camera_id} has {count} parameters, {model} another number")
     return Camera(camera_id=camera_id, model=model, width=width, height=height, params=params)
 
 

@@ -6,7 +6,7 @@ Cameras have an entry of their own (`camera_table.py`); the table of attached fi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
@@ -76,6 +76,11 @@ class Manifest:
     def pixels(self) -> int:
         """Of all views together."""
         return sum(view.width * view.height for view in self.views)
+
+    @property
+    def group_pixels(self) -> int:
+        """Of the largest group."""
+        return max(sum(self.views[idx].width * self.views[idx].height for idx in group) for group in self.groups)
 
     @property
     def source_bytes(self) -> int:
@@ -170,6 +175,10 @@ def decode_manifest(data: bytes, *, what: str) -> Manifest:
             "use the nerfstudio_mvc release that wrote it, or update this one."
         )
     views = _views(fields)
+    groups = _groups(fields, len(views))
+    problem = pixel_problem([(view.width, view.height) for view in views], groups)
+    if problem:
+        raise fields.wrong('manifest field "sizes"', problem)
     attached_files, attached_bytes = _attached(fields)
     return Manifest(
         version=version,
@@ -180,13 +189,13 @@ def decode_manifest(data: bytes, *, what: str) -> Manifest:
         parameters=fields.get("parameters", dict),
         kind=fields.get("kind", str),
         views=views,
-        groups=_groups(fields, len(views)),
+        groups=groups,
         without_geometry=tuple(fields.counts("without_geometry", len(views) - 1)),
         attachments=_mode(fields),
         attached_files=attached_files,
         attached_bytes=attached_bytes,
         left_out=tuple(_left_out(fields)),
-        downscaled=tuple(_downscaled(fields, len(views))),
+        downscaled=tuple(_downscaled(fields, views)),
         written_paths=_written_paths(fields),
         points_file=None
         if document.get("points_file") is None
@@ -234,6 +243,19 @@ class _Fields:
         if problem:
             raise self.wrong(f'a path in manifest field "{name}"', problem)
         return value
+
+
+def pixel_problem(sizes: Sequence[tuple[int, int]], groups: Sequence[Sequence[int]]) -> str | None:
+    """Why views of these (width, height) in these groups are too large for an archive; None when they are not."""
+    pixels = [width * height for width, height in sizes]
+    if max(pixels) > layout.MAX_VIEW_PIXELS:
+        return f"a view of {max(pixels)} pixels where {layout.MAX_VIEW_PIXELS} are possible"
+    of_group = max(sum(pixels[view_idx] for view_idx in group) for group in groups)
+    if of_group > layout.MAX_GROUP_PIXELS:
+        return f"a group of {of_group} pixels where {layout.MAX_GROUP_PIXELS} are possible"
+    if sum(pixels) > layout.MAX_PIXELS:
+        return f"{sum(pixels)} pixels in all where {layout.MAX_PIXELS} are possible"
+    return None
 
 
 def _views(fields: _Fields) -> tuple[ViewEntry, ...]:
@@ -300,19 +322,23 @@ def _left_out(fields: _Fields) -> Iterable[LeftOut]:
         yield LeftOut(line[0], fields.checked_count(line[1], "left_out", MAX_BYTES), line[2])
 
 
-def _downscaled(fields: _Fields, view_count: int) -> Iterable[DownscaledFolder]:
+def _downscaled(fields: _Fields, views: Sequence[ViewEntry]) -> Iterable[DownscaledFolder]:
     for entry in fields.get("downscaled", list):
         folder = _Fields(entry, what=fields.what)
         source, suffix = folder.get("source", str), folder.get("suffix", str)
         if suffix and (check_path(suffix) or "/" in suffix or not suffix.startswith(".") or len(suffix) < 2):
             raise fields.wrong('manifest field "suffix"', "no file suffix")
-        view_idxs = tuple(folder.counts("views", view_count - 1))
+        view_idxs = tuple(folder.counts("views", len(views) - 1))
+        sizes = tuple(_sizes(folder, len(view_idxs)))
+        for idx, (width, height) in zip(view_idxs, sizes, strict=True):
+            if width > views[idx].width or height > views[idx].height:
+                raise fields.wrong('manifest field "downscaled"', "of copies larger than their photographs")
         yield DownscaledFolder(
             path=fields.checked_path(folder.get("path", str), "path"),
             source=fields.checked_path(source, "source"),
             suffix=suffix,
             view_idxs=view_idxs,
-            sizes=tuple(_sizes(folder, len(view_idxs))),
+            sizes=sizes,
             bytes=folder.count("bytes", MAX_BYTES),
         )
 

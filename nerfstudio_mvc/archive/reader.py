@@ -69,6 +69,9 @@ class ArchiveReader:
             for needed in [layout.CAMERAS_ENTRY, *map(layout.group_entry, range(len(self.manifest.groups)))]:
                 if needed not in self.container:
                     raise self.container.damaged(f'entry "{needed}" is missing')
+            pixels = self.manifest.group_pixels
+            if pixels > max(layout.BELIEVED_PIXELS, layout.PIXELS_PER_BYTE * self.container.file_bytes):
+                raise self.container.damaged(f"{self.container.file_bytes} bytes hold no group of {pixels} pixels")
         except BaseException:
             self.close()
             raise

@@ -25,7 +25,7 @@ from nerfstudio_mvc.archive.container import new_entry
 from nerfstudio_mvc.archive.image_metadata import metadata_items
 from nerfstudio_mvc.archive.integrity import VerifyReport, verify
 from nerfstudio_mvc.archive.large_files import write_large_file
-from nerfstudio_mvc.archive.manifest import Manifest, ViewEntry, encode_manifest
+from nerfstudio_mvc.archive.manifest import Manifest, ViewEntry, encode_manifest, pixel_problem
 from nerfstudio_mvc.archive.packing import KIND_FILE, Item, pack
 from nerfstudio_mvc.archive.work_folder import WorkFolder, writing
 from nerfstudio_mvc.capture.views import View
@@ -113,6 +113,9 @@ class ArchiveWriter(CodedGroups):
         if sorted(view_idx for group in groups for view_idx in group) != list(range(len(views))) or not all(groups):
             raise ShapeError(f"{len(groups)} groups do not hold each of {len(views)} views exactly once")
         _check_names(views)
+        problem = pixel_problem([(view.width, view.height) for view in views], groups)
+        if problem:
+            raise CaptureError(f"{problem}: scale the photographs down, or choose a smaller --group-size.")
         self._kind, self._settings = kind, settings
         self._cameras = encode_cameras(views)
         self.photographs = tuple(map(_photograph, views))

@@ -476,11 +476,16 @@ def _with_mode(
     if file_format not in _WITH_ALPHA:
         warnings.append(f"{path.name}: {file_format} has no alpha plane; it is left out")
         return image
-    image.putalpha(_read_alpha(metadata, image.size))
+    image.putalpha(read_alpha(metadata, image.size))
     return image
 
 
-def _read_alpha(metadata: ImageMetadata, size: tuple[int, int]) -> Image.Image:
+def read_alpha(metadata: ImageMetadata, size: tuple[int, int]) -> Image.Image:
+    """The carried alpha plane of a photograph of `size` (width, height), mode L.
+
+    Raises:
+        ArchiveError: it is damaged or of another size.
+    """
     if not metadata.alpha:
         return Image.new("L", size, 255)
     try:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from nerfstudio_mvc.archive.attachments import DownscaledFolder
-from nerfstudio_mvc.capture.image_files import ImageMetadata
+from nerfstudio_mvc.capture.image_files import ImageMetadata, read_alpha
 from nerfstudio_mvc.capture.views import View
 
 
@@ -48,8 +48,7 @@ def shrink_metadata(metadata: ImageMetadata, pixels: np.ndarray) -> ImageMetadat
     height, width = pixels.shape[:2]
     alpha = metadata.alpha
     if alpha:
-        with Image.open(io.BytesIO(alpha)) as plane:
-            stream = io.BytesIO()
-            plane.resize((width, height), Image.Resampling.LANCZOS).save(stream, "PNG")
+        plane, stream = read_alpha(metadata, (metadata.width, metadata.height)), io.BytesIO()
+        plane.resize((width, height), Image.Resampling.LANCZOS).save(stream, "PNG")
         alpha = stream.getvalue()
     return replace(metadata, width=width, height=height, exif=b"", xmp=b"", comment=b"", alpha=alpha)

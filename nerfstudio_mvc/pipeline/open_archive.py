@@ -6,7 +6,7 @@ Writing folders is `decompress`'s business, figures are `evaluate`'s; both decod
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -195,11 +195,12 @@ class OpenArchive:
         pixels: dict[int, np.ndarray] = {}
         problem = ""
         try:
-            if readable and files and isinstance(self.codec, KeepsFiles):
-                contents = self.codec.files_of_group(coded, views, wanted=readable, on_view=on_view)
-            elif readable:
-                quality = self.reader.manifest.quality
-                pixels = self.codec.decode_group(coded, views, quality=quality, wanted=readable, on_view=on_view)
+            with _lack_of_memory_told(views):
+                if readable and files and isinstance(self.codec, KeepsFiles):
+                    contents = self.codec.files_of_group(coded, views, wanted=readable, on_view=on_view)
+                elif readable:
+                    quality = self.reader.manifest.quality
+                    pixels = self.codec.decode_group(coded, views, quality=quality, wanted=readable, on_view=on_view)
         except ArchiveError as error:
             if not skip_damaged:
                 raise ArchiveError(f"{self.archive}: group {coded.group_idx}: {error}") from error
@@ -213,6 +214,20 @@ class OpenArchive:
             lost=tuple(idx for idx in group.wanted if idx not in pixels and idx not in contents),
             problem=group.problem or problem,
         )
+
+
+@contextmanager
+def _lack_of_memory_told(views: Sequence[View]) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch says it in words.
+        if isinstance(error, RuntimeError) and not ("allocate" in str(error) or "out of memory" in str(error)):
+            raise
+        largest = max(views, key=lambda view: view.width * view.height)
+        raise ArchiveError(
+            f"there is not the memory to decode {len(views)} views of up to {largest.width}x{largest.height}"
+        ) from error
 
 
 def open_archive(

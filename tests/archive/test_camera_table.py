@@ -100,3 +100,9 @@ def test_every_cut_and_every_flip_ends_in_a_value_or_an_archive_error():
             except ArchiveError:
                 continue
             assert all(np.isfinite(pose).all() for pose in table.cam_from_world if pose is not None)
+
+
+def test_a_camera_with_fewer_parameters_than_its_model_is_refused():
+    view = dataclasses.replace(view_with_pose(np.eye(4)), camera=Camera(1, "PINHOLE", 8, 6, (5.0,)))
+    with pytest.raises(ArchiveError, match="PINHOLE"):
+        decode_cameras(encode_cameras([view]), view_count=1, what="a")
