@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from colmap_io.errors import MappingError
+from colmap_io.mapping_job import MappingJob, MappingSettings
 from colmap_io.model_folder import read_model
 from colmap_io.records import Model
 
@@ -29,8 +30,10 @@ def estimate_cameras(
     sizes: Sequence[tuple[int, int]],
     num_threads: int = -1,
     on_progress: Progress | None = None,
+    settings: MappingSettings | None = None,
+    scratch: Path | None = None,
 ) -> Model:
-    """Estimate one OPENCV camera per image size, and a pose for every photograph that can be placed.
+    """Estimate one camera per image size, and a pose for every photograph that can be placed.
 
     Args:
         folder: where the photographs lie.
@@ -38,6 +41,9 @@ def estimate_cameras(
         sizes: (width, height) of each, in pixels.
         num_threads: -1 for all processors; the answer repeats exactly only with 1.
         on_progress: see `Progress`.
+        settings: the defaults of `MappingSettings` when None.
+        scratch: a folder to leave features, matches and the model in: a later call with the same photographs and
+            settings goes on from there.
 
     Returns:
         The model with most photographs, in an arbitrary world; images are called as in `names`. Those that could not be
@@ -50,23 +56,26 @@ def estimate_cameras(
         raise MappingError("estimating cameras needs pycolmap: pip install pycolmap")
     if len(names) < 2:
         return Model(cameras=(), images=())
-    with tempfile.TemporaryDirectory(prefix="camera-estimation-") as scratch:
-        job = {
-            "folder": str(folder.absolute()),
-            "names": list(names),
-            "sizes": list(sizes),
-            "scratch": scratch,
-            "num_threads": num_threads,
-        }
-        try:
-            _run(job, Path(scratch) / "messages.txt", on_progress or (lambda stage, done, total: None))
-        except MappingError as error:
-            raise MappingError(f"{folder}: {error}") from None
-        best = Path(scratch) / "best"
+    with tempfile.TemporaryDirectory(prefix="camera-estimation-") as temporary:
+        place = scratch or Path(temporary)
+        best = place / "best"
+        if not best.is_dir():
+            job = MappingJob(
+                folder=str(folder.absolute()),
+                names=list(names),
+                sizes=list(sizes),
+                scratch=str(place.absolute()),
+                num_threads=num_threads,
+                settings=settings or MappingSettings(),
+            )
+            try:
+                _run(job, Path(temporary) / "messages.txt", on_progress or (lambda stage, done, total: None))
+            except MappingError as error:
+                raise MappingError(f"{folder}: {error}") from None
         return read_model(best) if best.is_dir() else Model(cameras=(), images=())
 
 
-def _run(job: dict[str, object], messages: Path, report: Progress) -> None:
+def _run(job: MappingJob, messages: Path, report: Progress) -> None:
     """Run `mapping` on `job`, passing on its progress.
 
     Raises:
@@ -88,7 +97,7 @@ def _run(job: dict[str, object], messages: Path, report: Progress) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(json.dumps(job).encode())
+            process.stdin.write(job.to_json())
             process.stdin.close()
             for line in process.stdout:
                 match _answer(line):

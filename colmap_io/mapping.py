@@ -4,54 +4,39 @@ Owns the settings of feature extraction, matching and mapping. It runs as a prog
 `camera_estimation`: pycolmap and Pillow bring two builds of zlib into one process, after which writing a PNG corrupts
 memory (seen with pycolmap 4.2.1 and Pillow 13.0.0).
 
-``python -m colmap_io.mapping`` reads one JSON object from standard input, the fields of `MappingJob`. It answers on
+``python -m colmap_io.mapping`` reads one JSON object from standard input, a `MappingJob`. It answers on
 standard output with one JSON array per line: ``["progress", stage, done, total]``, and at the end ``["done"]`` or
-``["failed", reason]``. pycolmap's own messages go to standard error.
+``["failed", reason]``. pycolmap's own messages go to standard error. It ends when nobody reads its answers any more.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pycolmap
 
-MAX_IMAGE_SIZE = 1600
-"""Features are found on photographs reduced to this many pixels on the longer side."""
+from colmap_io.mapping_job import MappingJob
+
 MAX_FEATURES = 4096
-EXHAUSTIVE_UP_TO = 60
-"""Up to this many photographs every pair is matched; of more, each with its neighbours in the order of names."""
 SEQUENTIAL_OVERLAP = 12
+MAX_SHIFT = 0.1
+"""Of a principal point from the centre, in sides of the picture: lenses are built to have it there."""
+SECONDS_BETWEEN_REPORTS = 1.0
 SEED = 0
 
 Report = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class MappingJob:
-    """What to do.
-
-    Attributes:
-        folder: where the photographs lie.
-        names: their POSIX paths below `folder`, in order of capture.
-        sizes: (width, height) of each, in pixels; photographs of one size share a camera.
-        scratch: an empty folder; the model is left in its subfolder ``best``, which is missing if there is none.
-        num_threads: -1 for all processors.
-    """
-
-    folder: str
-    names: list[str]
-    sizes: list[tuple[int, int]]
-    scratch: str
-    num_threads: int
-
-
 def run_mapping(job: MappingJob, report: Report) -> None:
-    """Leave the model with the most photographs in ``scratch/best``.
+    """Leave the model with the most photographs in ``scratch/best``; features and matches found there are kept.
 
     Raises:
         RuntimeError, ValueError: pycolmap cannot go on.
@@ -62,22 +47,27 @@ def run_mapping(job: MappingJob, report: Report) -> None:
     _match(job, database, report)
     best = _map(job, database, report)
     if best is not None:
+        if job.settings.refine_principal_point:
+            _refine(best, job)
         best.rename(Path(job.scratch) / "best")
 
 
 def _extract(job: MappingJob, database: Path, report: Report) -> None:
     sizes = [tuple(size) for size in job.sizes]
-    extraction = _extraction_options(job.num_threads)
+    extraction = _extraction_options(job)
     batch_size = 2 * (job.num_threads if job.num_threads > 0 else os.cpu_count() or 1)
-    done = 0
+    camera_of = _cameras_of_images(database)
+    done = len(camera_of)
     report("features", done, len(job.names))
     for size in dict.fromkeys(sizes):
         same_size = [name for name, other in zip(job.names, sizes, strict=True) if other == size]
+        todo = [name for name in same_size if name not in camera_of]
         reader = pycolmap.ImageReaderOptions()
-        reader.camera_model = "OPENCV"
+        reader.camera_model = job.settings.camera_model
         # In batches, for the sake of progress; each but the first is told which camera it continues.
-        for start in range(0, len(same_size), batch_size):
-            batch = same_size[start : start + batch_size]
+        for start in range(0, len(todo), batch_size):
+            batch = todo[start : start + batch_size]
+            reader.existing_camera_id = next((camera_of[name] for name in same_size if name in camera_of), -1)
             pycolmap.extract_features(
                 database,
                 job.folder,
@@ -87,41 +77,77 @@ def _extract(job: MappingJob, database: Path, report: Report) -> None:
                 extraction_options=extraction,
                 device=pycolmap.Device.cpu,
             )
-            reader.existing_camera_id = _newest_camera(database)
+            camera_of = _cameras_of_images(database)
             done += len(batch)
             report("features", done, len(job.names))
 
 
-def _extraction_options(num_threads: int) -> pycolmap.FeatureExtractionOptions:
+def _extraction_options(job: MappingJob) -> pycolmap.FeatureExtractionOptions:
     options = pycolmap.FeatureExtractionOptions()
-    options.max_image_size = MAX_IMAGE_SIZE
+    options.max_image_size = job.settings.max_image_size
     options.use_gpu = False
-    options.num_threads = num_threads
+    options.num_threads = job.num_threads
     options.sift.max_num_features = MAX_FEATURES
     return options
 
 
-def _newest_camera(database: Path) -> int:
+def _cameras_of_images(database: Path) -> dict[str, int]:
+    """Name -> camera_id of the photographs whose features are known."""
     with pycolmap.Database.open(database) as opened:
-        return max((camera.camera_id for camera in opened.read_all_cameras()), default=-1)
+        return {
+            image.name: image.camera_id
+            for image in opened.read_all_images()
+            if opened.exists_keypoints(image.image_id) and opened.exists_descriptors(image.image_id)
+        }
 
 
 def _match(job: MappingJob, database: Path, report: Report) -> None:
     count = len(job.names)
-    matching = pycolmap.FeatureMatchingOptions()
+    matching, verification = pycolmap.FeatureMatchingOptions(), pycolmap.TwoViewGeometryOptions()
     matching.use_gpu = False
     matching.num_threads = job.num_threads
-    report("matches", 0, count)
-    if count <= EXHAUSTIVE_UP_TO:
-        pycolmap.match_exhaustive(database, matching_options=matching, device=pycolmap.Device.cpu)
-    else:
-        pairing = pycolmap.SequentialPairingOptions()
-        pairing.overlap = SEQUENTIAL_OVERLAP
-        pairing.quadratic_overlap = True
-        pycolmap.match_sequential(
-            database, matching_options=matching, pairing_options=pairing, device=pycolmap.Device.cpu
-        )
-    report("matches", count, count)
+    verification.ransac.random_seed = SEED
+    options = {"matching_options": matching, "verification_options": verification, "device": pycolmap.Device.cpu}
+    if job.compares_every_pair:
+        with _matches_reported(database, count * (count - 1) // 2, report):
+            pycolmap.match_exhaustive(database, **options)
+        return
+    pairing = pycolmap.SequentialPairingOptions()
+    pairing.overlap = SEQUENTIAL_OVERLAP
+    pairing.quadratic_overlap = True
+    with _matches_reported(database, _sequential_pairs(count), report):
+        pycolmap.match_sequential(database, pairing_options=pairing, **options)
+
+
+def _sequential_pairs(count: int) -> int:
+    """How many pairs pycolmap compares: neighbours, and those a power of two apart."""
+    apart = {*range(1, SEQUENTIAL_OVERLAP + 1), *(1 << power for power in range(SEQUENTIAL_OVERLAP))}
+    return sum(max(0, count - distance) for distance in apart)
+
+
+@contextmanager
+def _matches_reported(database: Path, total: int, report: Report) -> Iterator[None]:
+    """Report now and then how many pairs the database holds: pycolmap itself says nothing before the end."""
+    finished = threading.Event()
+
+    def watch() -> None:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            while not finished.wait(SECONDS_BETWEEN_REPORTS):
+                try:
+                    (done,) = connection.execute("SELECT COUNT(*) FROM two_view_geometries").fetchone()
+                except sqlite3.Error:
+                    continue  # being written to
+                report("matches", min(done, total - 1), total)
+
+    report("matches", 0, total)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        watcher.join()
+    report("matches", total, total)
 
 
 def _map(job: MappingJob, database: Path, report: Report) -> Path | None:
@@ -132,6 +158,7 @@ def _map(job: MappingJob, database: Path, report: Report) -> Path | None:
         options.num_threads = job.num_threads
         options.random_seed = SEED
         folder = Path(job.scratch) / f"attempt{attempt}"
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         models = pycolmap.incremental_mapping(
             database, job.folder, folder, options=options, next_image_callback=_count_images(len(job.names), report)
@@ -144,6 +171,25 @@ def _map(job: MappingJob, database: Path, report: Report) -> Path | None:
         if most_placed == len(job.names):
             break
     return best
+
+
+def _refine(folder: Path, job: MappingJob) -> None:
+    """Adjust the model in `folder` once more, principal points too, as nerfstudio has COLMAP do.
+
+    Where all cameras look alike, a point far from the centre fits as well as one near it; such a model is not taken.
+    """
+    model, options = pycolmap.Reconstruction(folder), pycolmap.BundleAdjustmentOptions()
+    options.refine_principal_point = True
+    options.print_summary = False
+    options.ceres.solver_options.num_threads = job.num_threads
+    pycolmap.bundle_adjustment(model, options)
+    cameras = model.cameras.values()
+    if all(
+        abs(camera.principal_point_x - camera.width / 2) <= MAX_SHIFT * camera.width
+        and abs(camera.principal_point_y - camera.height / 2) <= MAX_SHIFT * camera.height
+        for camera in cameras
+    ):
+        model.write(folder)
 
 
 def _strict_options() -> pycolmap.IncrementalPipelineOptions:
@@ -176,11 +222,14 @@ def main() -> None:
     """Read a job from standard input, do it, answer on standard output."""
 
     def answer(*words: object) -> None:
-        sys.stdout.write(json.dumps(words) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps(words) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os._exit(1)  # whoever wanted the answer was killed; from a thread too
 
     pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value
-    job = MappingJob(**json.load(sys.stdin))
+    job = MappingJob.from_json(sys.stdin.read())
     try:
         run_mapping(job, lambda stage, done, total: answer("progress", stage, done, total))
     except (RuntimeError, ValueError) as error:

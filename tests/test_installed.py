@@ -17,6 +17,7 @@ COMMANDS = (
     "ns-mvc-depth",
     "ns-mvc-eval",
     "ns-mvc-info",
+    "ns-mvc-process-data",
     "ns-mvc-train",
     "ns-mvc-verify",
 )

@@ -103,7 +103,7 @@ class WorkFolder:
             )
         for path in self.path.iterdir():
             if path.name != LOCK_NAME and (left != key or not resume):
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         write_whole(self.path / KEY_NAME, key.encode())
 
     def keep(self, name: str, data: bytes) -> None:

@@ -60,6 +60,26 @@ def load_photographs(root: Path, *, estimate_cameras: EstimateCameras, on_progre
         CaptureError: no photograph, an unreadable one, or no way to estimate cameras.
     """
     names, copies = find_photographs(root)
+    model = model_of_photographs(root, names, estimate_cameras=estimate_cameras, on_progress=on_progress)
+    placed = {image.image_id: image.name for image in model.images}
+    capture = capture_of_model(root, model, names=placed, kind=KIND)
+    views = list(capture.views)
+    for name in sorted(set(names) - set(placed.values())):
+        views.append(View(len(views), name, root / name, *image_size(root / name), None, None))
+    notes: tuple[str, ...] = ()
+    if estimate_cameras is not no_cameras:
+        notes = geometry_note(views, why=", as they overlap too little with the others" if placed else "")
+    return replace(capture, views=tuple(views), smaller_copies=copies, notes=notes)
+
+
+def model_of_photographs(
+    root: Path, names: Sequence[str], *, estimate_cameras: EstimateCameras, on_progress: Progress | None = None
+) -> Model:
+    """What `estimate_cameras` finds for photographs, whatever their format; its images are called as in `names`.
+
+    Raises:
+        CaptureError: no photograph, an unreadable one, or no way to estimate cameras.
+    """
     check_names(names, place=str(root))
     sizes = [image_size(root / name) for name in names]
     with tempfile.TemporaryDirectory(prefix="photographs-") as scratch:
@@ -69,16 +89,8 @@ def load_photographs(root: Path, *, estimate_cameras: EstimateCameras, on_progre
         except ModelError as error:
             # What was called otherwise, the user does not know.
             raise CaptureError(str(error).replace(str(folder), str(root))) from None
-    placed = {image.image_id: name_of[image.name] for image in model.images}
-    capture = capture_of_model(root, model, names=placed, kind=KIND)
-    views = list(capture.views)
-    for name, (width, height) in zip(names, sizes, strict=True):
-        if name not in set(placed.values()):
-            views.append(View(len(views), name, root / name, width, height, None, None))
-    notes: tuple[str, ...] = ()
-    if estimate_cameras is not no_cameras:
-        notes = geometry_note(views, why=", as they overlap too little with the others" if placed else "")
-    return replace(capture, views=tuple(views), smaller_copies=copies, notes=notes)
+    images = tuple(replace(image, name=name_of[image.name]) for image in model.images)
+    return replace(model, images=images)
 
 
 def _readable_by_colmap(root: Path, names: Sequence[str], scratch: Path) -> tuple[Path, dict[str, str]]:

@@ -27,18 +27,23 @@ def output_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
         OutputError: `target` is in the way, cannot be written, or the disk is full.
     """
     check_output_folder(target, force=force)
-    try:
+    with writing_folder(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".mvc-partial", dir=target.parent))
-    except OSError as error:
-        raise _output_error(target, error) from error
+        try:
+            yield partial
+            move_into_place(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def writing_folder(target: Path) -> Iterator[None]:
+    """Turn what the system says about a full disk or a forbidden folder into an `OutputError` of one line."""
     try:
-        yield partial
-        _move_into_place(partial, target)
+        yield
     except OSError as error:
         raise _output_error(target, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_output_folder(target: Path, *, force: bool) -> None:
@@ -58,7 +63,8 @@ def tells_case_apart(folder: Path) -> bool:
     return not folder.with_name(folder.name.swapcase()).exists()
 
 
-def _move_into_place(partial: Path, target: Path) -> None:
+def move_into_place(partial: Path, target: Path) -> None:
+    """Let the files of `partial` appear in `target`, which may exist, replacing those of the same name."""
     partial.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
     if not target.exists() or not any(target.iterdir()):
         os.replace(partial, target)

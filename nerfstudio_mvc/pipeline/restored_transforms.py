@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+import numpy as np
+
 from colmap_io.camera_models import CAMERA_MODELS
 from colmap_io.records import Camera
 from nerfstudio_mvc.capture.camera_axes import nerfstudio_from_colmap
@@ -29,22 +31,29 @@ _FISHEYE = ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "SIMPLE
 _NERFSTUDIO = (*_PERSPECTIVE, "OPENCV_FISHEYE", "EQUIRECTANGULAR")
 _RATIONAL = ("k4", "k5", "k6")  # of FULL_OPENCV; without them it is nerfstudio's OPENCV with k3
 _NAMES = {"fx": "fl_x", "fy": "fl_y", "k": "k1"}
-_NO_TRANSFORM = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
+_NO_TRANSFORM = np.eye(3, 4)
 """Said aloud: where it is missing and there is a COLMAP model, nerfstudio takes the world for another."""
+Z_UP = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0]])
+"""The world that ns-process-data writes, from COLMAP's, whose y often points down."""
 
 # The dataparser takes every coefficient from all frames or from none.
 _COEFFICIENTS = {"OPENCV": ("k1", "k2", "p1", "p2"), "OPENCV_FISHEYE": ("k1", "k2", "k3", "k4")}
 
 
 def transforms_of_views(
-    views: Sequence[View], *, names: Mapping[int, str], ply_file_path: str | None = None
+    views: Sequence[View],
+    *,
+    names: Mapping[int, str],
+    ply_file_path: str | None = None,
+    applied_transform: np.ndarray = _NO_TRANSFORM,
 ) -> tuple[dict[str, Any], str]:
     """A transforms.json for the views that have a camera; intrinsics in the frames unless all agree.
 
     Args:
         views: with and without cameras.
         names: view_idx -> path of the photograph, relative to the folder.
-        ply_file_path: the sparse points, in the world of the views.
+        ply_file_path: the sparse points, in the world of the transforms.json.
+        applied_transform: to that world from the one of the views. [3, 4]
 
     Returns:
         The file's content; and what nerfstudio will not read of it as it is meant, "" where that is nothing.
@@ -55,15 +64,17 @@ def transforms_of_views(
     if len({model for model, _ in intrinsics}) == 1 and camera_model == "OPENCV":
         camera_model, intrinsics = _plainest(intrinsics)
     shared = all(line == intrinsics[0] for line in intrinsics)
+    world = np.vstack((applied_transform, (0.0, 0.0, 0.0, 1.0)))
     frames = []
     for view, (model, values) in zip(views, intrinsics, strict=True):
         frame: dict[str, Any] = {} if shared else dict(values)
         if model != camera_model:
             frame["camera_model"] = model
         frame["file_path"] = names[view.view_idx]
-        frame["transform_matrix"] = nerfstudio_from_colmap(view.cam_from_world).tolist()
+        frame["transform_matrix"] = (world @ nerfstudio_from_colmap(view.cam_from_world)).tolist()
         frames.append(frame)
-    head = {"camera_model": camera_model, **(intrinsics[0][1] if shared else {}), "applied_transform": _NO_TRANSFORM}
+    head = {"camera_model": camera_model, **(intrinsics[0][1] if shared else {})}
+    head["applied_transform"] = applied_transform.tolist()
     if ply_file_path is not None:
         head["ply_file_path"] = ply_file_path
     return {**head, "frames": frames}, _not_understood(camera_model, {model for model, _ in intrinsics})

@@ -13,6 +13,7 @@ from PIL import Image
 from colmap_io import camera_estimation
 from colmap_io.camera_estimation import estimate_cameras
 from colmap_io.errors import MappingError
+from colmap_io.mapping_job import MappingSettings
 from colmap_io.model_folder import read_model
 from colmap_io.rotation import matrix_from_quaternion
 
@@ -146,3 +147,48 @@ def test_cameras_on_a_circle_are_found_there(tmp_path: Path) -> None:
 
     # The world is arbitrary, ratios of distances are not; focal length and lens are estimated along with them.
     np.testing.assert_allclose(distances(centers), distances(truth), atol=0.05)
+
+
+@needs_pycolmap
+def test_a_stopped_estimation_goes_on(tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    names = [f"{index} of a circle.png" for index in range(4)]
+    for index, name in enumerate(names):
+        draw_confetti(photographs / name, 0.1 * index)
+    arguments = (photographs, names)
+    options = {"sizes": [(320, 240)] * 4, "num_threads": 1}
+    whole = estimate_cameras(*arguments, **options)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "features" and done >= 2:
+            raise KeyboardInterrupt
+
+    scratch, seen = tmp_path / "scratch", []
+    scratch.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        estimate_cameras(*arguments, **options, scratch=scratch, on_progress=stop)
+    again = estimate_cameras(*arguments, **options, scratch=scratch, on_progress=lambda *event: seen.append(event))
+    assert seen[0][0] == "features"
+    assert 2 <= seen[0][1] < 4  # not from the beginning
+    assert ("matches", 6, 6) in seen
+    assert [image.name for image in again.images] == [image.name for image in whole.images]
+    assert again.cameras == whole.cameras  # one, and the same
+    for one, other in zip(again.images, whole.images, strict=True):
+        np.testing.assert_array_equal(one.quaternion, other.quaternion)
+        np.testing.assert_array_equal(one.translation, other.translation)
+    seen.clear()
+    estimate_cameras(*arguments, **options, scratch=scratch, on_progress=lambda *event: seen.append(event))
+    assert not seen  # all was there
+
+
+@needs_pycolmap
+def test_a_last_adjustment_that_runs_away_is_not_taken(tmp_path: Path) -> None:
+    names = [f"{index}.png" for index in range(4)]
+    for index, name in enumerate(names):
+        draw_confetti(tmp_path / name, 0.1 * index)
+    settings = MappingSettings(camera_model="SIMPLE_PINHOLE", matching="sequential", refine_principal_point=True)
+    (camera,) = estimate_cameras(tmp_path, names, sizes=[(320, 240)] * 4, num_threads=1, settings=settings).cameras
+    assert camera.model == "SIMPLE_PINHOLE"
+    # On a circle all cameras look alike: the principal point goes to (177, -8).
+    assert camera.params[1:] == (160.0, 120.0)
