@@ -18,12 +18,13 @@ from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.archived_paths import check_path
 from nerfstudio_mvc.archive.made_again import made_again
 from nerfstudio_mvc.capture.nerfstudio_source import TRANSFORMS_FILE
-from nerfstudio_mvc.capture.views import SmallerCopies
+from nerfstudio_mvc.capture.views import PRIOR_FOLDER, SmallerCopies
 from nerfstudio_mvc.errors import CaptureError, OutputError
 
 REASON_NONE = "--attachments none"
 REASON_POINTS = "--attachments points"
 REASON_DOWNSCALED = "downscaled photographs: remade on restore"
+REASON_PRIOR = "depth prior: ns-train mvc-splatfacto makes it again"
 REASON_NAME = "a name that not every system can restore"
 REASON_LINK = "link to a folder: only photographs and what transforms.json names is carried"
 REASON_SPECIAL = "neither a file nor a link to one inside the capture folder"
@@ -105,8 +106,8 @@ def plan_attachments(
     Args:
         root: the capture folder.
         view_names: of the views, in capture order; never attached.
-        mode: "lean" leaves out what can be made again, "all" nothing but special files, "points" all but
-            transforms.json and what it names, "none" everything.
+        mode: "lean" leaves out what can be made again, "all" nothing but special files and `PRIOR_FOLDER`, "points"
+            all but transforms.json and what it names, "none" everything.
         exclude: files and folders below `root` that are no part of the capture: the archive being written.
         smaller_copies, named_files, written_paths: as of `capture.views.Capture`.
 
@@ -140,6 +141,8 @@ def plan_attachments(
     left_bytes: dict[tuple[str, str], int] = defaultdict(int)
     for path, size in sorted(sizes.items()):
         left = again.get(path) or _left(path, mode, named)
+        if path.startswith(f"{PRIOR_FOLDER}/") and path not in named:
+            left = PRIOR_FOLDER, REASON_PRIOR
         if left is None:
             files.append(path)
         else:

@@ -15,6 +15,9 @@ import numpy as np
 from colmap_io.camera_models import CAMERA_MODELS, UNSUPPORTED_LENSES
 from colmap_io.records import Camera
 
+PRIOR_FOLDER = "mvc_prior"
+"""Of a capture: where `ns-train mvc-splatfacto` leaves its Gaussians; no part of what is compressed."""
+
 
 @dataclass(frozen=True)
 class View:

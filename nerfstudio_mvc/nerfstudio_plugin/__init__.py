@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-_MODULES = {"dataparser_specification": "dataparser_entry"}
+_MODULES = {"dataparser_specification": "dataparser_entry", "method_specification": "method_entry"}
 
 
 def __getattr__(name: str) -> Any:

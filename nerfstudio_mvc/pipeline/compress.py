@@ -112,6 +112,7 @@ def compress_capture(
             effort=options.depth_effort,
             device=device,
             on_progress=lambda stage, done, total: run.step(f"depth prior: {stage}", done, total),
+            on_warning=run.warn,
         )
         views, depth = dict(enumerate(capture.views)), dict(enumerate(prior.maps))
         encoder = GroupEncoder(views, groups, codec, device, depth, writer, run, options.jobs, carry=options.carries)

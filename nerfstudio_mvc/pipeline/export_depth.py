@@ -64,6 +64,7 @@ def export_depth(
         effort=effort,
         device=device,
         on_progress=lambda stage, done, total: on_event(StepProgress(_STEP_NAMES[stage], done, total)),
+        on_warning=lambda line: on_event(Warned(line)),
     )
     if not any(prior.maps):
         raise CaptureError(f"{data}: no view has a depth ({prior.note}); use --method gaussians or give --gaussians")

@@ -7,6 +7,7 @@ nerfstudio trains in a world it has turned and scaled; `dataparser_transforms.js
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +53,38 @@ def read_gaussians(path: Path) -> TrainedGaussians:
     checkpoint = _checkpoint_of(path)
     tensors = read_checkpoint(checkpoint)
     transform, scale = _world_of(checkpoint, needed=True) or (np.eye(4)[:3], 1.0)
-    columns = (tensors["means"], tensors["scales"], tensors["quats"], tensors["opacities"], tensors["features_dc"])
-    gaussians = _in_original_world(_checked(*columns, checkpoint), (transform, scale))
+    gaussians = splatfacto_gaussians(tensors, transform=transform, scale=scale, source=checkpoint)
     return TrainedGaussians(gaussians, _camera_shifts(tensors.get("pose_adjustment"), scale))
+
+
+def splatfacto_gaussians(
+    tensors: Mapping[str, np.ndarray], *, transform: np.ndarray, scale: float, source: Path
+) -> Gaussians:
+    """Splatfacto's parameters, by its own names, as Gaussians in world units; colour of degree 0.
+
+    Args:
+        transform, scale: how nerfstudio turned and scaled the world. float64 [3, 4]
+        source: named in messages.
+
+    Raises:
+        CaptureError: the arrays do not fit together, or no Gaussian is usable.
+    """
+    columns = (tensors["means"], tensors["scales"], tensors["quats"], tensors["opacities"], tensors["features_dc"])
+    return _in_original_world(_checked(*columns, source), (transform, scale))
+
+
+def ply_of_gaussians(gaussians: Gaussians) -> bytes:
+    """A 3D Gaussian Splatting `.ply` with colour of degree 0."""
+    columns = {
+        **dict(zip("xyz", gaussians.means.T, strict=True)),
+        **{f"f_dc_{channel}": gaussians.harmonics[:, 0, channel] for channel in range(3)},
+        "opacity": gaussians.opacity_logits,
+        **{f"scale_{axis}": gaussians.log_scales[:, axis] for axis in range(3)},
+        **{f"rot_{part}": gaussians.quaternions[:, part] for part in range(4)},
+    }
+    names = "".join(f"property float {name}\n" for name in columns)
+    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(gaussians)}\n{names}end_header\n"
+    return header.encode() + np.stack(list(columns.values()), axis=1).astype("<f4").tobytes()
 
 
 def trained_views(shift_count: int, view_count: int) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from nerfstudio_mvc.capture.views import Capture
 from nerfstudio_mvc.effort import Effort
+from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.splatting.depth_map import DepthMap
 
 DepthMethod = Literal["auto", "gaussians", "sparse", "none"]
@@ -42,6 +43,7 @@ def estimate_depth(
     device: str = "cpu",
     threads: int | None = None,
     on_progress: Progress | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> DepthPrior:
     """z-depth of every view of `capture`.
 
@@ -50,12 +52,14 @@ def estimate_depth(
             without geometry get no depth.
         method: "gaussians" fits 3D Gaussians (or reads `gaussians`) and takes their median depth; "sparse"
             interpolates the inverse depth of the sparse points; "none" gives no depth; "auto" takes
-            "gaussians" from 3 views and 100 points on, else "sparse".
+            "gaussians" from 3 views and 100 points on, else "sparse". Gaussians that training with these cameras left
+            in the capture (`left_prior`) are taken before any are fitted.
         gaussians: a 3DGS `.ply`, a splatfacto `config.yml` or its output folder, to use instead of fitting.
         effort: how long fitting may take; see `fitting.EFFORTS`.
         device: "cpu", or "cuda" to fit with gsplat, where it is installed, rather than on the CPU.
         threads: CPU threads; None takes all. Their number does not change the result.
         on_progress: called with (stage, done, total).
+        on_warning: told in a line when what training left in the capture cannot be taken.
 
     Raises:
         CaptureError: a photograph is missing or unreadable, or `gaussians` cannot be used.
@@ -75,11 +79,14 @@ def estimate_depth(
             device=device,
             threads=threads,
             on_progress=on_progress,
+            on_warning=on_warning,
         )
         maps = dict(zip((view.view_idx for view in placed), prior.maps, strict=True))
         return replace(prior, maps=tuple(maps.get(view.view_idx) for view in capture.views))
     if method == "sparse":
         return _sparse_prior(capture, "as asked", report)
+    if gaussians is None and (found := _left_prior(capture, threads, report, on_warning or (lambda line: None))):
+        return found
     if method == "auto" and gaussians is None:
         if len(capture.views) < MIN_VIEWS_FOR_GAUSSIANS:
             return _sparse_prior(capture, f"{len(capture.views)} views are too few for Gaussians", report)
@@ -101,8 +108,34 @@ def _sparse_prior(capture: Capture, why: str, report: Progress) -> DepthPrior:
     return DepthPrior(tuple(maps), "sparse", note + (f"; {missing} views see no point" if missing else ""))
 
 
+def _left_prior(
+    capture: Capture, threads: int | None, report: Progress, warn: Callable[[str], None]
+) -> DepthPrior | None:
+    """The prior that training left in the capture; None where there is none that can be taken."""
+    from nerfstudio_mvc.splatting.left_prior import find_left_prior
+
+    try:
+        left = find_left_prior(capture)
+        if left is None:
+            return None
+        if left.fits:
+            return _gaussian_prior(
+                capture, left.gaussians, "default", "cpu", threads, report, f"left by {left.made_by}"
+            )
+        warn(f"{left.gaussians.parent}: left by {left.made_by} with other cameras, and not used")
+    except CaptureError as error:
+        warn(f"not used: {error}")
+    return None
+
+
 def _gaussian_prior(
-    capture: Capture, path: Path | None, effort: Effort, device: str, threads: int | None, report: Progress
+    capture: Capture,
+    path: Path | None,
+    effort: Effort,
+    device: str,
+    threads: int | None,
+    report: Progress,
+    origin: str | None = None,
 ) -> DepthPrior:
     # numba is imported here: it takes seconds that the other methods need not spend.
     from nerfstudio_mvc.splatting.capture_gaussians import fitted_gaussians, trained_gaussians
@@ -128,7 +161,7 @@ def _gaussian_prior(
             workers=workers,
             on_view=lambda done, total: report("depth", done, total),
         )
-    note = f"median depth of {len(found.gaussians)} Gaussians, {found.note}"
+    note = f"median depth of {len(found.gaussians)} Gaussians, {origin or found.note}"
     if found.photographs:
         note += "; interpolated sparse points where they predict the neighbours better"
     return DepthPrior(tuple(maps), "gaussians", note)

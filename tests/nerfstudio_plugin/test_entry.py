@@ -13,9 +13,10 @@ from nerfstudio_mvc import nerfstudio_plugin
 PYPROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
 
-def test_a_part_that_fails_is_left_out_in_a_line(monkeypatch, capsys) -> None:
-    monkeypatch.setitem(sys.modules, "nerfstudio_mvc.nerfstudio_plugin.dataparser_entry", None)  # import fails
-    assert nerfstudio_plugin.dataparser_specification is None
+@pytest.mark.parametrize("part", ["dataparser", "method"])
+def test_a_part_that_fails_is_left_out_in_a_line(monkeypatch, capsys, part: str) -> None:
+    monkeypatch.setitem(sys.modules, f"nerfstudio_mvc.nerfstudio_plugin.{part}_entry", None)  # import fails
+    assert getattr(nerfstudio_plugin, f"{part}_specification") is None
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "nerfstudio_mvc" in said
@@ -23,12 +24,15 @@ def test_a_part_that_fails_is_left_out_in_a_line(monkeypatch, capsys) -> None:
 
 def test_entry_points_name_what_is_guarded() -> None:
     tomllib = pytest.importorskip("tomllib")
-    project = tomllib.loads(PYPROJECT.read_text())["project"]
-    named = project["entry-points"]["nerfstudio.dataparser_configs"]["nerfstudio-mvc-data"]
-    module, attribute = named.split(":")
-    assert module == nerfstudio_plugin.__name__
-    # Not the name of a submodule, which would take its place once imported.
-    assert find_spec(f"{module}.{attribute}") is None
+    points = tomllib.loads(PYPROJECT.read_text())["project"]["entry-points"]
+    for named in (
+        points["nerfstudio.dataparser_configs"]["nerfstudio-mvc-data"],
+        points["nerfstudio.method_configs"]["mvc-splatfacto"],
+    ):
+        module, attribute = named.split(":")
+        assert module == nerfstudio_plugin.__name__
+        # Not the name of a submodule, which would take its place once imported.
+        assert find_spec(f"{module}.{attribute}") is None
     with pytest.raises(AttributeError):
         nerfstudio_plugin.nothing  # noqa: B018
 
