@@ -92,6 +92,18 @@ class CodedGroups:
         self._work.keep(kept_name(group.group_idx), encode_group(group, pixel_checks=pixel_checks))
         self._finished[group.group_idx] = group.payload_bytes
 
+    def keep(self, name: str, data: bytes) -> None:
+        """Put something beside the groups, for others who go on with the work folder.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._work.keep(name, data)
+
+    def kept(self, name: str) -> bytes | None:
+        """What this run or the one it goes on with has put there; None when it is not there."""
+        return self._work.read(name)
+
     def discard(self) -> None:
         """Forget everything: removes the work folder, finished groups too."""
         if self._open:
@@ -147,10 +159,6 @@ class SharedGroups(CodedGroups):
 
     def __exit__(self, *error: object) -> None:
         self.leave()
-
-    def kept(self, name: str) -> bytes | None:
-        """What the writer has put beside the groups; None when it is not there."""
-        return self._work.read(name)
 
 
 def kept_name(group_idx: int) -> str:

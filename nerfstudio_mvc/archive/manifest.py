@@ -6,6 +6,7 @@ Cameras have an entry of their own (`camera_table.py`); the table of attached fi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -52,6 +53,8 @@ class Manifest:
             to the second.
         points_file: of the attached files, the sparse points in the world of the stored cameras; None where an attached
             transforms.json names them, or there are none.
+        view_psnr_db: of each view against its photograph: as decoded, and of the file it is restored to under its name;
+            empty where that is not known.
     """
 
     version: int
@@ -71,6 +74,7 @@ class Manifest:
     downscaled: tuple[DownscaledFolder, ...]
     written_paths: Mapping[str, str] = field(default_factory=dict)
     points_file: str | None = None
+    view_psnr_db: tuple[tuple[float, float], ...] = ()
 
     @property
     def pixels(self) -> int:
@@ -149,6 +153,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
         ],
         "written_paths": dict(manifest.written_paths),
         "points_file": manifest.points_file,
+        "psnr": [[_rounded(value) for value in pair] for pair in manifest.view_psnr_db],
     }
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
@@ -200,6 +205,7 @@ def decode_manifest(data: bytes, *, what: str) -> Manifest:
         points_file=None
         if document.get("points_file") is None
         else fields.checked_path(document["points_file"], "points_file"),
+        view_psnr_db=tuple(_psnr(fields, len(views))),
     )
 
 
@@ -221,8 +227,13 @@ class _Fields:
             raise self.wrong(f'manifest field "{name}"', "missing" if value is None else f"no {kind.__name__}")
         return value
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._document
+
     def number(self, name: str) -> float:
-        value = self._document.get(name)
+        return self.checked_number(self._document.get(name), name)
+
+    def checked_number(self, value: Any, name: str) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1e6:
             raise self.wrong(f'manifest field "{name}"', "no number from 0 to a million")
         return float(value)
@@ -341,6 +352,19 @@ def _downscaled(fields: _Fields, views: Sequence[ViewEntry]) -> Iterable[Downsca
             sizes=sizes,
             bytes=folder.count("bytes", MAX_BYTES),
         )
+
+
+def _rounded(psnr_db: float) -> float | None:
+    return None if math.isinf(psnr_db) else round(psnr_db, 2)
+
+
+def _psnr(fields: _Fields, view_count: int) -> Iterable[tuple[float, float]]:
+    pairs = fields.get("psnr", list) if "psnr" in fields else []
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or len(pairs) != view_count:
+            raise fields.wrong('manifest field "psnr"', "no list of two numbers for each view")
+        decoded, file = (math.inf if value is None else fields.checked_number(value, "psnr") for value in pair)
+        yield decoded, file
 
 
 def _written_paths(fields: _Fields) -> dict[str, str]:

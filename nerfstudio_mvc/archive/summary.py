@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ class ArchiveSummary:
         bpp: 8 x (everything but `attachment_bytes`) / pixels.
         substream_bytes: name -> bytes over all views.
         group_sizes: views per group.
+        psnr_db, file_psnr_db: mean over the views against the photographs, dB, as decoded and of the restored files;
+            None where it is not known.
     """
 
     archive: str
@@ -46,6 +49,8 @@ class ArchiveSummary:
     bpp: float
     substream_bytes: dict[str, int]
     group_sizes: tuple[int, ...]
+    psnr_db: float | None
+    file_psnr_db: float | None
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON values."""
@@ -90,4 +95,10 @@ def summarize(path: Path) -> ArchiveSummary:
         bpp=8 * (file_bytes - attachment_bytes) / manifest.pixels,
         substream_bytes=dict(sorted(substream_bytes.items())),
         group_sizes=tuple(len(group) for group in manifest.groups),
+        psnr_db=_mean([decoded for decoded, _ in manifest.view_psnr_db]),
+        file_psnr_db=_mean([file for _, file in manifest.view_psnr_db]),
     )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

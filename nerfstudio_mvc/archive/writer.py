@@ -128,14 +128,6 @@ class ArchiveWriter(CodedGroups):
         self.key = self._key([file.sha256 for file in self.photographs], groups)
         super().__init__(WorkFolder(self.path, key=self.key, resume=resume), groups, settings.quality)
 
-    def keep(self, name: str, data: bytes) -> None:
-        """Put something beside the groups, for others who go on with the work folder.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        self._work.keep(name, data)
-
     def has_kept(self, name: str) -> bool:
         """Whether it is there, from this run or the one being resumed."""
         return (self._work.path / name).is_file()
@@ -151,17 +143,25 @@ class ArchiveWriter(CodedGroups):
         try:
             with writing(self.path):
                 with zipfile.ZipFile(measured, "w") as archive:
-                    self._write_entries(archive, plan, small, large, image_metadata, groups=())
+                    manifest = self._manifest(plan, small, large, view_psnr_db=_any_psnr_db(len(self.views)))
+                    self._write_entries(archive, manifest, plan, small, large, image_metadata, groups=())
                 return measured.stat().st_size
         finally:
             measured.unlink(missing_ok=True)
 
-    def finish(self, plan: AttachmentPlan, *, image_metadata: Mapping[int, ImageMetadata]) -> VerifyReport:
+    def finish(
+        self,
+        plan: AttachmentPlan,
+        *,
+        image_metadata: Mapping[int, ImageMetadata],
+        view_psnr_db: Sequence[tuple[float, float]] = (),
+    ) -> VerifyReport:
         """Assemble, verify and rename; the work folder goes away.
 
         Args:
             plan: from `attachments.plan_attachments`.
             image_metadata: view_idx -> `capture.image_files.ImageMetadata`; left out with mode "none".
+            view_psnr_db: of each view against its photograph: as decoded, and of the file it is restored to.
 
         Raises:
             ShapeError: a group is missing.
@@ -180,7 +180,9 @@ class ArchiveWriter(CodedGroups):
         try:
             with writing(self.path, needed_bytes=needed_bytes):
                 with zipfile.ZipFile(assembled, "w") as archive:
-                    self._write_entries(archive, plan, small, large, image_metadata, groups=range(len(self._groups)))
+                    manifest = self._manifest(plan, small, large, view_psnr_db=view_psnr_db)
+                    groups = range(len(self._groups))
+                    self._write_entries(archive, manifest, plan, small, large, image_metadata, groups=groups)
                 with assembled.open("r+b") as stream:
                     os.fsync(stream.fileno())
                 report = self._verified(assembled)
@@ -217,6 +219,7 @@ class ArchiveWriter(CodedGroups):
     def _write_entries(
         self,
         archive: zipfile.ZipFile,
+        manifest: Manifest,
         plan: AttachmentPlan,
         small: Sequence[tuple[str, int]],
         large: Sequence[tuple[str, int]],
@@ -224,8 +227,7 @@ class ArchiveWriter(CodedGroups):
         *,
         groups: Iterable[int],
     ) -> None:
-        manifest = encode_manifest(self._manifest(plan, small, large))
-        archive.writestr(new_entry(layout.MANIFEST_ENTRY, packed=True), manifest, compresslevel=9)
+        archive.writestr(new_entry(layout.MANIFEST_ENTRY, packed=True), encode_manifest(manifest), compresslevel=9)
         archive.writestr(new_entry(layout.CAMERAS_ENTRY, packed=False), self._cameras)
         for group_idx in groups:
             data = self._work.read(kept_name(group_idx))
@@ -262,7 +264,12 @@ class ArchiveWriter(CodedGroups):
         )
 
     def _manifest(
-        self, plan: AttachmentPlan, small: Sequence[tuple[str, int]], large: Sequence[tuple[str, int]]
+        self,
+        plan: AttachmentPlan,
+        small: Sequence[tuple[str, int]],
+        large: Sequence[tuple[str, int]],
+        *,
+        view_psnr_db: Sequence[tuple[float, float]],
     ) -> Manifest:
         made = [] if plan.points is None else [plan.points[1]]
         return Manifest(
@@ -283,6 +290,7 @@ class ArchiveWriter(CodedGroups):
             downscaled=plan.downscaled,
             written_paths=plan.written_paths,
             points_file=None if plan.points is None else plan.points[0],
+            view_psnr_db=tuple(view_psnr_db),
         )
 
     def _verified(self, assembled: Path) -> VerifyReport:
@@ -314,6 +322,11 @@ def _photograph(view: View) -> PhotographFile:
         raise CaptureError(
             f"{view.image_path}: cannot be read ({error.strerror}); make it readable or remove it."
         ) from error
+
+
+def _any_psnr_db(count: int) -> list[tuple[float, float]]:
+    """Figures that take as many bytes as those to come."""
+    return [(30 + idx * 7919 % 997 / 100, 30 + idx * 6101 % 991 / 100) for idx in range(count)]
 
 
 def _split(plan: AttachmentPlan) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:

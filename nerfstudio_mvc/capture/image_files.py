@@ -20,9 +20,10 @@ A codec takes 8-bit RGB. Nothing else is lost without a warning:
 * **Large pictures** are read up to `MAX_PIXELS` where the file has the bytes for them.
 * 32-bit and floating-point pixels are refused: there is no right way to show them in 8 bits.
 
-Written with their own ending, JPEG comes back as JPEG (quality 95, 4:4:4), PNG, BMP, TIFF, PPM and TGA as the same
-without loss, WebP as WebP (quality 95), AVIF as AVIF (quality 90, 4:4:4), JPEG 2000 without loss; a format that
-Pillow reads and cannot write comes back with PNG content under its own name, which every reader recognises.
+Written with their own ending, JPEG comes back as JPEG (quality 95, 4:4:4, or more like it was: `JpegLikeness`), PNG,
+BMP, TIFF, PPM and TGA as the same without loss, WebP as WebP (quality 95), AVIF as AVIF (quality 90, 4:4:4), JPEG 2000
+without loss; a format that Pillow reads and cannot write comes back with PNG content under its own name, which every
+reader recognises.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from colmap_io.regular_files import open_regular, read_regular
 from nerfstudio_mvc.capture.jpeg_segments import SOI, CarriedBytes, carried_bytes, with_carried_bytes
@@ -68,6 +69,9 @@ _SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "TGA": {},
     "JPEG2000": {"irreversible": False},
 }
+_LOSSY = frozenset(("JPEG", "WEBP", "AVIF"))
+_SUBSAMPLINGS = {(2, 2): "4:2:0", (2, 1): "4:2:2"}
+"""Of the colours, by how often brightness is sampled for each of their samples."""
 _WITH_ALPHA = frozenset(("PNG", "WEBP", "AVIF", "TIFF", "TGA", "JPEG2000"))
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "BMP", "PPM", "TGA", "JPEG2000", "GIF")
 """What is opened, whatever a file is called: nothing that hands it to another program."""
@@ -96,6 +100,9 @@ class ImageMetadata:
         exif, icc_profile, xmp, comment: as in the file; empty where there is none.
         alpha: the alpha plane as a grey PNG; None without one, empty where it is opaque everywhere.
         dpi: resolution (x, y), or None.
+        jpeg_tables: quantisation tables of a JPEG file's components, 64 bytes each, those at the end that repeat the
+            one before left out; empty where it is to be written with quality 95.
+        jpeg_subsampling: of its colours, ``"4:2:0"``, ``"4:2:2"``; empty for 4:4:4.
     """
 
     mode: str
@@ -109,6 +116,8 @@ class ImageMetadata:
     comment: bytes = b""
     alpha: bytes | None = None
     dpi: tuple[float, float] | None = None
+    jpeg_tables: bytes = b""
+    jpeg_subsampling: str = ""
 
     def __post_init__(self) -> None:
         if self.mode not in ("RGB", "L", "RGBA", "LA"):
@@ -124,6 +133,14 @@ class ImageMetadata:
             isinstance(self.dpi, tuple) and len(self.dpi) == 2 and all(0 < float(value) < 1e6 for value in self.dpi)
         ):
             raise ValueError("the resolution of an image is two positive numbers")
+        if not isinstance(self.jpeg_tables, bytes) or len(self.jpeg_tables) not in (0, 64, 128, 192):
+            raise ValueError("quantisation tables of a JPEG file are one to three times 64 bytes")
+        if self.jpeg_subsampling not in ("", *_SUBSAMPLINGS.values()):
+            raise ValueError(f"there is no subsampling {self.jpeg_subsampling!r}")
+
+
+JpegLikeness = Literal["coding", "subsampling", "none"]
+"""How much a restored JPEG file is written like the original: tables and subsampling, the latter alone, nothing."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +156,13 @@ class ImagePixels:
     pixels: np.ndarray
     metadata: ImageMetadata
     warnings: tuple[str, ...] = ()
+
+
+def with_jpeg_likeness(metadata: ImageMetadata, jpeg: JpegLikeness) -> ImageMetadata:
+    """`metadata` that has no more of the original's coding than that."""
+    if jpeg == "coding":
+        return metadata
+    return replace(metadata, jpeg_tables=b"", jpeg_subsampling=metadata.jpeg_subsampling if jpeg != "none" else "")
 
 
 def essential_metadata(metadata: ImageMetadata) -> ImageMetadata:
@@ -245,26 +269,48 @@ def write_image(
         ArchiveError: the carried alpha plane is damaged or of another size.
         OSError: the file cannot be written.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ShapeError(f"{path}: pixels must be uint8 [H, W, 3], found {pixels.dtype} {list(pixels.shape)}")
-    file_format = _FORMAT_OF_SUFFIX.get(path.suffix.lower(), "PNG")
-    warnings: list[str] = []
-    options: dict[str, object] = {}
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    if metadata is not None:
-        if path.suffix == metadata.suffix:
-            file_format = _writable(metadata.format)
-        options = _metadata_options(metadata, file_format, path, warnings)
-        image = _with_mode(image, metadata, file_format, path, warnings)
-    encoded = io.BytesIO()
-    image.save(encoded, format=file_format, **_SAVE_OPTIONS[file_format], **options)
-    data = encoded.getvalue()
+    image, file_format, warnings = _image_to_write(path, pixels, metadata)
+    data = _encoded(image, file_format, path, metadata, warnings)
     if carried and file_format == "JPEG":
         data = with_carried_bytes(data, carried)
     elif carried:
         warnings.append(f"{path.name}: {carried.size} bytes of the JPEG file that are no picture are not put back")
     path.write_bytes(data)
     return tuple(warnings)
+
+
+def shown_pixels(path: Path, pixels: np.ndarray, metadata: ImageMetadata | None) -> np.ndarray:
+    """What `read_image` will find in the file that `write_image` writes; nothing is written. uint8 [H, W, 3]"""
+    image, file_format, warnings = _image_to_write(path, pixels, metadata)
+    if file_format not in _LOSSY:
+        return np.asarray(image.convert("RGB"))
+    with Image.open(io.BytesIO(_encoded(image, file_format, path, metadata, warnings))) as shown:
+        return np.asarray(shown.convert("RGB"))
+
+
+def _image_to_write(
+    path: Path, pixels: np.ndarray, metadata: ImageMetadata | None
+) -> tuple[Image.Image, str, list[str]]:
+    """The picture in the mode of its file, the format of that, and what gets lost."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ShapeError(f"{path}: pixels must be uint8 [H, W, 3], found {pixels.dtype} {list(pixels.shape)}")
+    file_format = _FORMAT_OF_SUFFIX.get(path.suffix.lower(), "PNG")
+    warnings: list[str] = []
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if metadata is not None:
+        if path.suffix == metadata.suffix:
+            file_format = _writable(metadata.format)
+        image = _with_mode(image, metadata, file_format, path, warnings)
+    return image, file_format, warnings
+
+
+def _encoded(
+    image: Image.Image, file_format: str, path: Path, metadata: ImageMetadata | None, warnings: list[str]
+) -> bytes:
+    options = {} if metadata is None else _metadata_options(metadata, file_format, path, warnings)
+    encoded = io.BytesIO()
+    image.save(encoded, format=file_format, **{**_SAVE_OPTIONS[file_format], **options})
+    return encoded.getvalue()
 
 
 @contextmanager
@@ -366,6 +412,7 @@ def _split(image: Image.Image, path: Path, *, had_16_bits: bool) -> ImagePixels:
         comment=_as_bytes(info.get("comment")),
         alpha=None if alpha is None else _alpha_blob(alpha),
         dpi=_resolution(info.get("dpi")),
+        **_jpeg_coding(image),
     )
     return ImagePixels(np.array(picture.convert("RGB")), metadata, tuple(warnings))
 
@@ -416,6 +463,22 @@ def _had_16_bits(image: Image.Image, data: bytes) -> bool:
     return max(bits if isinstance(bits, tuple) else (bits,)) > 8
 
 
+def _jpeg_coding(image: Image.Image) -> dict[str, Any]:
+    """Fields of `ImageMetadata` that say how a JPEG file was coded; none for what could not be written so."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode not in ("RGB", "L"):
+        return {}
+    (_, *sampling, _), *others = image.layer
+    tables = [image.quantization.get(layer[3], ()) for layer in image.layer]
+    if any(len(table) != 64 or max(table) > 255 for table in tables) or any(layer[1:3] != (1, 1) for layer in others):
+        return {}
+    if others and tuple(sampling) not in ((1, 1), *_SUBSAMPLINGS):
+        return {}
+    while len(tables) > 1 and tables[-1] == tables[-2]:
+        tables.pop()
+    subsampling = _SUBSAMPLINGS.get(tuple(sampling), "") if others else ""
+    return {"jpeg_tables": b"".join(map(bytes, tables)), "jpeg_subsampling": subsampling}
+
+
 def _alpha_blob(alpha: Image.Image) -> bytes:
     if alpha.getextrema() == (255, 255):
         return b""
@@ -461,6 +524,12 @@ def _metadata_options(metadata: ImageMetadata, file_format: str, path: Path, war
         options["pnginfo"] = texts
     if metadata.comment and file_format == "JPEG":
         options["comment"] = metadata.comment
+    if metadata.jpeg_subsampling and file_format == "JPEG":
+        options["subsampling"] = metadata.jpeg_subsampling
+    if metadata.jpeg_tables and file_format == "JPEG":
+        tables = metadata.jpeg_tables
+        options["quality"] = -1  # the tables would be scaled by one
+        options["qtables"] = [list(tables[at : at + 64]) for at in range(0, len(tables), 64)]
     if metadata.dpi and file_format in ("JPEG", "PNG", "TIFF", "BMP"):
         options["dpi"] = metadata.dpi
     return options

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nerfstudio_mvc.cli.console import format_bytes, format_saving, format_seconds, print_json, print_table
+from nerfstudio_mvc.cli.console import format_bytes, format_saving, format_seconds, print_json, print_table, psnr_rows
 from nerfstudio_mvc.cli.flags import (
     DeviceChoice,
     OptionalFloat,
@@ -131,8 +130,7 @@ def _print_report(report: CompressReport) -> None:
         ("attached files in the archive", format_bytes(report.attachment_bytes)),
         ("rate, attached files not counted", f"{report.bpp:.4f} bpp"),
     ]
-    if report.psnr_db is not None and report.psnr_db < math.inf:
-        rows.append(("PSNR, mean of the views", f"{report.psnr_db:.2f} dB"))
+    rows += psnr_rows(report.psnr_db, report.file_psnr_db)
     if report.target is not None:
         rows.append(("target", report.target))
     rows.append(("depth", report.depth))

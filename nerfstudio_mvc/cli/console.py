@@ -6,6 +6,7 @@ Nothing here knows what the numbers mean; nothing heavy is imported, rich neithe
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -62,6 +63,13 @@ def format_sizes(sizes: Sequence[tuple[int, int]], limit: int = 3) -> str:
     """``"1008x756"``, ``"1008x756, 756x1008"``: image sizes, the first few of them."""
     shown = ", ".join(f"{width}x{height}" for width, height in sizes[:limit])
     return shown if len(sizes) <= limit else f"{shown} and {len(sizes) - limit} other sizes"
+
+
+def psnr_rows(psnr_db: float | None, file_psnr_db: float | None) -> list[tuple[str, str]]:
+    """What a table says of views against their photographs; nothing where that is not known, or they are equal."""
+    if psnr_db is None or file_psnr_db is None or math.isinf(psnr_db):
+        return []
+    return [("PSNR, mean of the views", f"{psnr_db:.2f} dB decoded, {file_psnr_db:.2f} dB in the restored files")]
 
 
 def print_table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), right: Sequence[int] = ()) -> None:

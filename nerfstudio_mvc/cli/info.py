@@ -15,6 +15,7 @@ from nerfstudio_mvc.cli.console import (
     format_sizes,
     print_json,
     print_table,
+    psnr_rows,
 )
 from nerfstudio_mvc.cli.main import run_command
 
@@ -64,6 +65,7 @@ def _print_summary(summary: ArchiveSummary) -> None:
         ("  manifest and container", format_bytes(summary.container_bytes)),
         ("  attached files", f"{format_bytes(files_bytes)}  ({manifest.attachments}: {attached_note})"),
         ("  EXIF and the like of the photographs", format_bytes(summary.metadata_bytes)),
+        *psnr_rows(summary.psnr_db, summary.file_psnr_db),
         ("rate", f"{summary.bpp:.4f} bpp, everything but the attached files counted"),
     ]
     if summary.source_bytes:

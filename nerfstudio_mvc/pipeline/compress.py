@@ -123,7 +123,8 @@ def compress_capture(
             target_line = encode_for_target(encoder, writer, target, attachment_plan)
         run.warn_of_others()
         run.step("packing and verifying", 0, 1)
-        writer.finish(attachment_plan, image_metadata=run.metadata)
+        psnr_db = run.all_psnr_db(len(capture.views))
+        writer.finish(attachment_plan, image_metadata=run.noted_metadata(), view_psnr_db=psnr_db)
         run.step("packing and verifying", 1, 1)
     return _report(
         summarize(output),
@@ -134,6 +135,7 @@ def compress_capture(
         target=target_line,
         depth=_depth_note(prior, codec) if todo else "as in the run that was resumed",
         left_out=attachment_plan.left_out,
+        psnr_db=psnr_db,
         elapsed_s=time.monotonic() - start_s,
     )
 
@@ -174,6 +176,7 @@ def _report(
     target: str | None,
     depth: str,
     left_out: tuple[LeftOut, ...],
+    psnr_db: Sequence[tuple[float, float]],
     elapsed_s: float,
 ) -> CompressReport:
     return CompressReport(
@@ -193,7 +196,8 @@ def _report(
         attachment_bytes=summary.attachment_bytes,
         overhead_bytes=summary.camera_bytes + summary.container_bytes,
         bpp=summary.bpp,
-        psnr_db=float(np.mean(run.view_psnr_db)) if len(run.view_psnr_db) == plan.views else None,
+        psnr_db=float(np.mean(psnr_db, axis=0)[0]) if psnr_db else None,
+        file_psnr_db=float(np.mean(psnr_db, axis=0)[1]) if psnr_db else None,
         target=target,
         depth=depth,
         left_out=left_out,

@@ -9,31 +9,56 @@ from pathlib import Path
 import numpy as np
 
 from nerfstudio_mvc.archive.writer import PhotographFile
-from nerfstudio_mvc.capture.image_files import ImageMetadata, decode_image, essential_metadata, read_file
+from nerfstudio_mvc.capture.image_files import (
+    ImageMetadata,
+    decode_image,
+    essential_metadata,
+    read_file,
+    with_jpeg_likeness,
+)
 from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.pipeline.options import CompressOptions
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, Warned, in_turn
+from nerfstudio_mvc.pipeline.view_notes import ViewNote
 
 
 class Run:
     """One compression under way; `report` may be called from several threads.
 
     Attributes:
-        essential: EXIF is made short.
+        attachments: what of the photographs' files is carried.
+        notes: by view_idx, of the views that are coded.
         whole_files: the codec keeps the photographs' files, so that nothing is lost or has to be carried.
         photographs: by view_idx, their files when the run began: from then on no other bytes are taken.
     """
 
     def __init__(self, on_event: OnEvent, options: CompressOptions) -> None:
-        self.essential = options.attachments == "points"
+        self.attachments = options.attachments
         self.whole_files = options.whole_files
         self.report = in_turn(on_event)
         self.metadata: dict[int, ImageMetadata] = {}
-        self.view_psnr_db: list[float] = []
+        self.notes: dict[int, ViewNote] = {}
         self.warnings: list[str] = []
         self.photographs: Mapping[int, PhotographFile] = {}
         self._photographs_warned_of: dict[str, set[str]] = {}
+
+    @property
+    def view_psnr_db(self) -> list[float]:
+        """Of the views that are coded."""
+        return [note.psnr_db for note in self.notes.values()]
+
+    def all_psnr_db(self, count: int) -> list[tuple[float, float]]:
+        """Of each of `count` views as decoded, and of its restored file; none where they are not all known."""
+        notes = [self.notes[idx] for idx in range(count) if idx in self.notes]
+        return [(note.psnr_db, note.file_psnr_db) for note in notes] if len(notes) == count else []
+
+    def noted_metadata(self) -> dict[int, ImageMetadata]:
+        """`metadata`, with what was noted of how files are to be written."""
+        return {
+            idx: with_jpeg_likeness(metadata, self.notes[idx].jpeg if idx in self.notes else "none")
+            for idx, metadata in self.metadata.items()
+        }
 
     def step(self, step: str, done: int, total: int) -> None:
         self.report(StepProgress(step, done, total))
@@ -79,7 +104,9 @@ class Run:
         image = decode_image(data, image_path(view))
         if image.pixels.shape[:2] != (view.height, view.width):
             raise CaptureError(f"{image_path(view)}: changed while the capture was read; start again")
-        self.metadata[view.view_idx] = essential_metadata(image.metadata) if self.essential else image.metadata
+        if self.attachments != "none":
+            essential = self.attachments == "points"
+            self.metadata[view.view_idx] = essential_metadata(image.metadata) if essential else image.metadata
         for warning in image.warnings:
             # At once for the first photograph it is true of, counted for the others; each may be read more than once.
             photographs = self._photographs_warned_of.setdefault(

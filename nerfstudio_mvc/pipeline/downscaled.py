@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from nerfstudio_mvc.archive.attachments import DownscaledFolder
-from nerfstudio_mvc.capture.image_files import ImageMetadata, read_alpha
+from nerfstudio_mvc.capture.image_files import ImageMetadata, read_alpha, with_jpeg_likeness
 from nerfstudio_mvc.capture.views import View
 
 
@@ -51,4 +51,5 @@ def shrink_metadata(metadata: ImageMetadata, pixels: np.ndarray) -> ImageMetadat
         plane, stream = read_alpha(metadata, (metadata.width, metadata.height)), io.BytesIO()
         plane.resize((width, height), Image.Resampling.LANCZOS).save(stream, "PNG")
         alpha = stream.getvalue()
+    metadata = with_jpeg_likeness(metadata, "none")
     return replace(metadata, width=width, height=height, exif=b"", xmp=b"", comment=b"", alpha=alpha)

@@ -19,7 +19,7 @@ from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.parallel_work import CheckIn, in_parallel, jobs_at_once
 from nerfstudio_mvc.pipeline.progress import GroupReused, Planned, StepProgress, ViewDone
-from nerfstudio_mvc.quality.psnr import psnr_db
+from nerfstudio_mvc.pipeline.view_notes import ViewNote, note_of_view, pack_notes, unpack_notes
 from nerfstudio_mvc.splatting.depth_map import DepthMap
 
 
@@ -56,7 +56,7 @@ class GroupEncoder:
 
     def encode_groups(self) -> None:
         """Code the groups that the writer does not have, `jobs` of them at once."""
-        self.run.view_psnr_db.clear()
+        self.run.notes.clear()
         todo = []
         for group_idx, group in enumerate(self.groups):
             if self.writer.has_group(group_idx):
@@ -67,8 +67,8 @@ class GroupEncoder:
         jobs = jobs_at_once(self.codec, views, asked=self.jobs)
         groups = (_Group(group_idx, self.sources(self.groups[group_idx]), alone=jobs == 1) for group_idx in todo)
         with closing(in_parallel(self._encode, groups, jobs=jobs)) as coded:
-            for group, encoded in coded:
-                self._keep(group, encoded)
+            for result in coded:
+                self._keep(*result)
 
     def encode_group(self, group_idx: int) -> None:
         """Code one group."""
@@ -82,7 +82,7 @@ class GroupEncoder:
     def sources(self, view_idxs: Sequence[int]) -> list[SourceView]:
         return [_source_view(self.run, self.views[idx], self.depth.get(idx)) for idx in view_idxs]
 
-    def _encode(self, group: _Group, check_in: CheckIn) -> tuple[_Group, EncodedGroup]:
+    def _encode(self, group: _Group, check_in: CheckIn) -> tuple[_Group, EncodedGroup, dict[int, ViewNote]]:
         assert self.writer.quality is not None, "the quality was chosen"
         views = {source.view.view_idx: source.view for source in group.sources}
 
@@ -98,13 +98,18 @@ class GroupEncoder:
         encoded = self.codec.encode_group(
             group.group_idx, group.sources, quality=self.writer.quality, on_view=on_view, on_step=on_step
         )
-        return group, encoded
-
-    def _keep(self, group: _Group, encoded: EncodedGroup) -> None:
-        checks = {view_idx: pixel_check(pixels) for view_idx, pixels in encoded.reconstructions.items()}
-        self.writer.add_group(with_carried(encoded.coded, self._carried(group)), pixel_checks=checks)
+        notes = {}
         for source in group.sources:
-            self.run.view_psnr_db.append(psnr_db(source.pixels, encoded.reconstructions[source.view.view_idx]))
+            view, decoded = source.view, encoded.reconstructions[source.view.view_idx]
+            metadata = self.run.metadata.get(view.view_idx)
+            notes[view.view_idx] = note_of_view(view.name, source.pixels, decoded, metadata)
+        return group, encoded, notes
+
+    def _keep(self, group: _Group, encoded: EncodedGroup, notes: dict[int, ViewNote]) -> None:
+        checks = {view_idx: pixel_check(pixels) for view_idx, pixels in encoded.reconstructions.items()}
+        self.writer.keep(_notes_name(group.group_idx), pack_notes(notes))
+        self.writer.add_group(with_carried(encoded.coded, self._carried(group)), pixel_checks=checks)
+        self.run.notes |= notes
 
     def _carried(self, group: _Group) -> dict[int, CarriedBytes]:
         """Bytes of the photographs' files that are put back as they were."""
@@ -151,7 +156,12 @@ def _source_view(run: Run, view: View, depth_map: DepthMap | None) -> SourceView
     return source if depth_map is None else replace(source, depth=depth_map.depth, depth_valid=depth_map.valid)
 
 
+def _notes_name(group_idx: int) -> str:
+    return f"notes_{group_idx:05d}.json"
+
+
 def _take_over_group(writer: CodedGroups, group_idx: int, views: Sequence[View], run: Run) -> None:
+    run.notes |= unpack_notes(writer.kept(_notes_name(group_idx)))
     # The strings are there already; EXIF, profiles and alpha are packed at the end and have to be read again.
     for view in views:
         run.read_metadata(view)

@@ -22,7 +22,8 @@ class CompressReport:
         image_bytes, depth_bytes, attachment_bytes, overhead_bytes: strings of the photographs, strings of their depth,
             attached files, and the rest (cameras, manifest, ZIP records).
         bpp: 8 x (all bytes but the attachments) / pixels.
-        psnr_db: mean over the views of PSNR against the photographs, dB; None when groups were reused.
+        psnr_db: mean over the views of PSNR against the photographs, dB; None where it is not known.
+        file_psnr_db: the same of the files that the views are restored to under their names.
         target: what was wanted and what was reached, in one line; None where the quality was given.
         depth: how depth was found, in one line.
         left_out: what the archive does not carry, with reasons.
@@ -47,6 +48,7 @@ class CompressReport:
     overhead_bytes: int
     bpp: float
     psnr_db: float | None
+    file_psnr_db: float | None
     target: str | None
     depth: str
     left_out: tuple[LeftOut, ...]
