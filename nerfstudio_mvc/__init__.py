@@ -5,6 +5,7 @@ The public functions are resolved on first use, so importing the package loads n
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from nerfstudio_mvc.pipeline.decompress import decompress_archive
     from nerfstudio_mvc.pipeline.evaluate import evaluate_archive
     from nerfstudio_mvc.pipeline.open_archive import open_archive
+
+# Threads that wait let others compute; decoding beside other work otherwise takes many times as long. Read when torch
+# is loaded, so that it has to be said before.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "compress_capture", "decompress_archive", "evaluate_archive", "open_archive"]

@@ -83,7 +83,13 @@ def model_of_photographs(
     check_names(names, place=str(root))
     sizes = [image_size(root / name) for name in names]
     with tempfile.TemporaryDirectory(prefix="photographs-") as scratch:
-        folder, name_of = _readable_by_colmap(root, names, Path(scratch))
+        try:
+            folder, name_of = _readable_by_colmap(root, names, Path(scratch))
+        except OSError as error:
+            raise CaptureError(
+                f"{scratch}: no photographs can be written there for COLMAP ({error.strerror}); let TMPDIR name "
+                "a folder with room"
+            ) from None
         try:
             model = estimate_cameras(folder, list(name_of), sizes=sizes, on_progress=on_progress)
         except ModelError as error:

@@ -80,7 +80,7 @@ def print_table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), ri
         header: of the columns; none when empty.
         right: columns aligned to the right.
     """
-    lines = [[_printable(cell) for cell in row] for row in ([header, *rows] if header else rows)]
+    lines = [[printable(cell) for cell in row] for row in ([header, *rows] if header else rows)]
     widths = [max(map(_columns, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = []
@@ -96,8 +96,8 @@ def print_json(value: Any) -> None:
     print(json.dumps(json_values(value), indent=2, ensure_ascii=ascii_only))
 
 
-def _printable(text: str) -> str:
-    # Names of files come from anywhere; an escape sequence in one must not reach the terminal.
+def printable(text: str) -> str:
+    """A text as a terminal may be shown it: names of files come from anywhere, with escape sequences too."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

@@ -11,13 +11,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn, Protocol, TypeVar
+from typing import NoReturn, Protocol, TextIO, TypeVar
 
 import tyro
 
+from nerfstudio_mvc.cli.console import printable
 from nerfstudio_mvc.errors import MvcError, OptionError
 
 EXIT_FAILED = 1
+MOST_OF_A_MESSAGE = 4000
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
@@ -43,15 +45,21 @@ def run_command(command_type: type[AnyCommand], prog: str, argv: Sequence[str] |
         prog: name of the command.
         argv: the words after the name; those of this process when None.
     """
-    # Threads that wait let others compute: two commands at once on two cores otherwise take three times as long as they
-    # need. Read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _open_streams()
     # A name that the terminal's encoding lacks is shown escaped, not a reason to fail.
     sys.stdout.reconfigure(errors="backslashreplace")
-    # Terminated like interrupted: partial files are removed on the way out.
-    signal.signal(signal.SIGTERM, _raise_interrupt)
+    # Terminated like interrupted: partial files are removed on the way out. nohup has the last one ignored.
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _raise_interrupt)
     command = tyro.cli(command_type, prog=prog, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
-    sys.exit(_exit_code(command, prog))
+    code = _exit_code(command, prog)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _give_up(sys.stderr)
+    sys.exit(code)
 
 
 def _exit_code(command: Command, prog: str) -> int:
@@ -60,24 +68,24 @@ def _exit_code(command: Command, prog: str) -> int:
         sys.stdout.flush()
         return code
     except OptionError as error:
-        print(f"{prog}: {', '.join(map(_flag, error.options))} {error.problem}", file=sys.stderr)
+        _say(f"{prog}: {', '.join(map(_flag, error.options))} {error.problem}")
         return EXIT_USAGE
     except MvcError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        _say(f"{prog}: {error}")
         return EXIT_FAILED
     except UsageError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        _say(f"{prog}: {error}")
         return EXIT_USAGE
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted", file=sys.stderr)
+        _say(f"{prog}: interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our answer (`| head`) has gone.
-        _close_stdout()
+        _give_up(sys.stdout)
         return EXIT_FAILED
     except OSError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        _close_stdout()
+        _say(f"{prog}: {error}")
+        _give_up(sys.stdout)
         return EXIT_FAILED
 
 
@@ -86,10 +94,30 @@ def _flag(option: str) -> str:
     return f"--{option.removesuffix('_db').removesuffix('_bytes').replace('_', '-')}"
 
 
-def _close_stdout() -> None:
+def _open_streams() -> None:
+    """Where stdin, stdout or stderr are closed, nothing else must take their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115
+
+
+def _say(message: str) -> None:
+    """Print an error to stderr, if that can be written."""
+    message = printable(message)
+    try:
+        print(message if len(message) < MOST_OF_A_MESSAGE else f"{message[:MOST_OF_A_MESSAGE]} ..", file=sys.stderr)
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: TextIO) -> None:
     """What was not printed yet goes nowhere; flushing it at exit must not fail again."""
-    with suppress(OSError):  # a stdout that is no file has nothing to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):  # a stream that is no file has nothing to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _raise_interrupt(signum: int, frame: object) -> NoReturn:

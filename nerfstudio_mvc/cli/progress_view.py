@@ -6,6 +6,7 @@ Where stderr is not a terminal, bars become a line now and then; the first line 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -20,6 +21,7 @@ from nerfstudio_mvc.cli.console import (
     format_saving,
     format_seconds,
     format_sizes,
+    printable,
 )
 from nerfstudio_mvc.cli.time_left import TimeLeft
 from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Noted, Planned, StepProgress, ViewDone, Warned
@@ -92,7 +94,8 @@ class ProgressView:
 
     def print_line(self, line: str) -> None:
         """Print a line above the bars; not cut into pieces, so that a log can be searched."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        with suppress(OSError):  # a full disk under stderr is no reason to stop
+            self._console.print(printable(line), markup=False, soft_wrap=True)
 
     def _start_again(self) -> None:
         if self._views_task is not None:

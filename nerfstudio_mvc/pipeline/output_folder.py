@@ -1,4 +1,4 @@
-"""A folder that appears all at once: filled beside its target under a hidden name, then moved into place.
+"""A folder that appears all at once: filled under a hidden name on the same disk, then moved into place.
 
 What goes into it is the caller's business.
 """
@@ -9,32 +9,50 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nerfstudio_mvc.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed run left stays there
+    fcntl = None
+
+SUFFIX = ".mvc-partial"
+SECONDS_TO_LOCK = 10.0
+"""A folder as young as that may belong to a run that has not locked it yet."""
 
 
 @contextmanager
 def output_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
     """A context manager: yields an empty folder to fill, which becomes `target` when the block ends well.
 
-    When the block fails or is interrupted, nothing of it stays. An existing `target` that is not empty needs `force`:
-    files of the same name are then replaced, all others in it are left alone.
+    When the block fails or is interrupted, nothing of it stays; what killed runs left goes away now. A `target` that is
+    there is filled where it is, a mount point and what a link leads to too. One that is not empty, at the start or by
+    now, needs `force`: files of the same name are then replaced, all others in it are left alone, and links in it are
+    not followed.
 
     Raises:
         OutputError: `target` is in the way, cannot be written, or the disk is full.
     """
     check_output_folder(target, force=force)
+    place = Path(os.path.realpath(target))
     with writing_folder(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".mvc-partial", dir=target.parent))
+        beside = place if place.is_dir() else place.parent
+        beside.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(beside, place.name)
+        partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=SUFFIX, dir=beside))
+        lock = _locked(partial)
         try:
             yield partial
-            move_into_place(partial, target)
+            move_into_place(partial, target, force=force)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
 
 
 @contextmanager
@@ -52,7 +70,7 @@ def check_output_folder(target: Path, *, force: bool) -> None:
         return
     if not target.is_dir():
         raise OutputError(f"{target} is a file, not a folder: choose another --output-dir")
-    if not force and any(target.iterdir()):
+    if not force and any(_others(target)):
         raise OutputError(
             f"{target} exists already and is not empty: choose another --output-dir, or replace its files with --force"
         )
@@ -63,16 +81,112 @@ def tells_case_apart(folder: Path) -> bool:
     return not folder.with_name(folder.name.swapcase()).exists()
 
 
-def move_into_place(partial: Path, target: Path) -> None:
-    """Let the files of `partial` appear in `target`, which may exist, replacing those of the same name."""
+def _others(folder: Path) -> Iterator[Path]:
+    """What is in a folder, but for what runs under way or killed have there."""
+    own = f".{Path(os.path.realpath(folder)).name}."
+    return (path for path in folder.iterdir() if not (path.name.startswith(own) and path.name.endswith(SUFFIX)))
+
+
+def move_into_place(partial: Path, target: Path, *, force: bool) -> None:
+    """Let the folder `partial`, on the same disk, become `target`, or what is in it appear there; see `output_folder`.
+
+    Raises:
+        OutputError: `target` has been filled meanwhile, or something in it is in the way.
+        OSError: the system refuses.
+    """
+    place = Path(os.path.realpath(target))
     partial.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
-    if not target.exists() or not any(target.iterdir()):
-        os.replace(partial, target)
+    if not place.is_dir():
+        try:
+            os.rename(partial, place)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+    _fill(place, partial, shown=target, force=force)
+
+
+def _fill(place: Path, partial: Path, *, shown: Path, force: bool) -> None:
+    """Move what is in `partial` into a folder that is there, all of it or, without `force`, nothing."""
+    if not place.is_dir() or (not force and any(_others(place))):
+        raise OutputError(f"{shown} has been filled by others meanwhile: choose another --output-dir, or add --force")
+    if not force:
+        moved: list[Path] = []
+        try:
+            for source in sorted(partial.iterdir()):
+                _move_without_replacing(source, place / source.name)
+                moved.append(source)
+        except BaseException:
+            for source in moved:
+                os.rename(place / source.name, source)
+            raise
         return
-    for source in sorted(path for path in partial.rglob("*") if not path.is_dir()):
-        destination = target / source.relative_to(partial)
+    sources = sorted(path for path in partial.rglob("*") if not path.is_dir())
+    for source in sources:
+        relative = source.relative_to(partial)
+        folders = [place / parent for parent in relative.parents if parent.parts]
+        in_the_way = [folder for folder in folders if os.path.lexists(folder) and not _is_real_folder(folder)]
+        if _is_real_folder(place / relative):
+            in_the_way.append(place / relative)
+        if in_the_way:
+            raise OutputError(
+                f"{in_the_way[0]} is a link, or a file where a folder is needed or the reverse: move it away, or "
+                "choose another --output-dir"
+            )
+    for source in sources:
+        destination = place / source.relative_to(partial)
         destination.parent.mkdir(parents=True, exist_ok=True)
         os.replace(source, destination)
+
+
+def _move_without_replacing(source: Path, destination: Path) -> None:
+    if source.is_dir():
+        os.rename(source, destination)  # over an empty folder at most
+        return
+    try:
+        os.link(source, destination)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(destination):
+            raise
+        os.rename(source, destination)
+    else:
+        source.unlink()
+
+
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _remove_left_behind(folder: Path, name: str) -> None:
+    """Remove partial folders of `name` whose runs are gone: nobody holds their locks."""
+    if fcntl is None:
+        return
+    for path in folder.glob(f".{_literal(name)}.????????{SUFFIX}"):
+        with suppress(OSError):
+            if _is_real_folder(path) and time.time() - path.stat().st_ctime > SECONDS_TO_LOCK:
+                lock = _locked(path)
+                if lock is not None:
+                    shutil.rmtree(path, ignore_errors=True)
+                    os.close(lock)
+
+
+def _literal(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that locks a folder; None where another holds it, or where folders cannot be locked."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _umask() -> int:
@@ -82,6 +196,6 @@ def _umask() -> int:
 
 
 def _output_error(target: Path, error: OSError) -> OutputError:
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"no space left for {target}: free some, or choose another --output-dir")
     return OutputError(f"{target} cannot be written ({error.strerror or error}): choose another --output-dir")

@@ -180,7 +180,7 @@ def _process(
                 )
             made = {"key": key, **_write_cameras(scene, model, names)}
             (scene / RECORD_NAME).write_text(json.dumps(made, indent=2))
-            move_into_place(scene, output_dir)
+            move_into_place(scene, output_dir, force=settings.force)
         except BaseException:
             work.close(remove=False)
             on_event(Warned("what is done so far is kept: the same command goes on from there"))

@@ -37,7 +37,8 @@ main()
 
 
 @pytest.mark.parametrize(
-    ("stop", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 130)]
+    ("stop", "code"),
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGHUP, 130)],
 )
 def test_stopped_run_resumes(tmp_path: Path, stop: signal.Signals, code: int) -> None:
     capture = write_nerfstudio_capture(tmp_path / "capture", views=4)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nerfstudio_mvc.errors import OutputError
+from nerfstudio_mvc.pipeline import output_folder as module
 from nerfstudio_mvc.pipeline.output_folder import output_folder, tells_case_apart
 
 
@@ -61,6 +62,81 @@ def test_force_replaces_files_of_the_same_name_only(tmp_path: Path) -> None:
     assert (target / "images" / "a.jpg").read_text() == "new"
     assert (target / "images" / "b.jpg").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    for name in ("new", "empty"):
+        target = tmp_path / name
+        if name == "empty":
+            target.mkdir()
+        with pytest.raises(OutputError, match="meanwhile"), output_folder(target) as folder:
+            (folder / "a.txt").write_text("ours")
+            target.mkdir(exist_ok=True)
+            (target / "a.txt").write_text("theirs")
+        assert [path.read_text() for path in target.iterdir()] == ["theirs"]
+
+
+def test_two_at_once_never_mix(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="meanwhile"), output_folder(tmp_path / "out") as ours:
+        (ours / "a.txt").write_text("a")
+        with output_folder(tmp_path / "out") as theirs:
+            (theirs / "b.txt").write_text("b")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.txt"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_filled_where_it_leads(tmp_path: Path, there: bool) -> None:
+    real = tmp_path / "disk" / "real"
+    (real if there else real.parent).mkdir(parents=True)
+    (tmp_path / "out").symlink_to(real)
+    with output_folder(tmp_path / "out") as folder:
+        (folder / "images").mkdir()
+        (folder / "images" / "a.jpg").write_text("a")
+        (folder / "b.txt").write_text("b")
+    assert (tmp_path / "out").is_symlink()
+    assert sorted(path.name for path in real.iterdir()) == ["b.txt", "images"]
+    assert [path.name for path in real.parent.iterdir()] == ["real"]
+
+
+def test_an_existing_folder_is_filled_and_not_exchanged(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    before = target.stat().st_ino  # a mount point cannot be exchanged
+    with output_folder(target) as folder:
+        assert folder.parent == target
+        (folder / "a.txt").write_text("a")
+    assert target.stat().st_ino == before
+    assert [path.name for path in target.iterdir()] == ["a.txt"]
+
+
+def test_force_writes_through_no_link_and_stops_before_the_first_file(tmp_path: Path) -> None:
+    target, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    for folder in (target, elsewhere):
+        folder.mkdir()
+        (folder / "a.jpg").write_text("theirs")
+    (target / "images").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="images is a link"), output_folder(target, force=True) as folder:
+        (folder / "images").mkdir()
+        (folder / "images" / "a.jpg").write_text("ours")
+        (folder / "a.jpg").write_text("ours")
+    assert (target / "a.jpg").read_text() == "theirs" == (elsewhere / "a.jpg").read_text()
+    (target / "a.jpg").unlink()
+    (target / "a.jpg").symlink_to(elsewhere / "a.jpg")
+    with output_folder(target, force=True) as folder:
+        (folder / "a.jpg").write_text("ours")
+    assert (target / "a.jpg").read_text() == "ours"
+    assert (elsewhere / "a.jpg").read_text() == "theirs"
+
+
+def test_what_killed_runs_left_goes_away(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "SECONDS_TO_LOCK", -1.0)
+    (tmp_path / ".out.abcdefgh.mvc-partial" / "images").mkdir(parents=True)
+    others = tmp_path / ".out2.abcdefgh.mvc-partial"
+    others.mkdir()
+    with output_folder(tmp_path / "out", force=True) as first, output_folder(tmp_path / "out", force=True) as second:
+        assert {path.name for path in tmp_path.iterdir()} == {first.name, second.name, others.name}
+        (second / "a.txt").write_text("a")
+    assert {path.name for path in tmp_path.iterdir()} == {"out", others.name}
 
 
 def test_file_systems_that_ignore_case_are_recognised(tmp_path: Path) -> None:
