@@ -18,6 +18,7 @@ from colmap_io.model_folder import image_count, read_model
 from colmap_io.records import Image, Model
 from colmap_io.rotation import pose_matrix
 from nerfstudio_mvc.capture.checks import check_lens, check_names, check_size, image_size, listed, rigid_pose
+from nerfstudio_mvc.capture.damaged_pictures import Look, headers_alone, refuse_damaged
 from nerfstudio_mvc.capture.unposed import geometry_note, with_unposed
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.errors import CaptureError
@@ -27,11 +28,12 @@ IMAGE_FOLDERS = ("images", ".", "input")
 """Where the images of a model lie below a capture folder; the first that holds one of them is taken."""
 
 
-def load_colmap(root: Path, model_folders: Sequence[Path]) -> Capture:
+def load_colmap(root: Path, model_folders: Sequence[Path], look: Look = headers_alone) -> Capture:
     """The capture in `root`; views in the order of their names, those without a camera last.
 
     Args:
         model_folders: sub-models; the first one is taken.
+        look: finds the photographs that cannot be read.
 
     Raises:
         CaptureError: the model is damaged, or it and the images do not fit together.
@@ -47,9 +49,10 @@ def load_colmap(root: Path, model_folders: Sequence[Path]) -> Capture:
             f"{root}: the model in {model_folder} names images that are not there: {listed(missing)};"
             " put them back, or estimate the cameras again"
         )
+    refuse_damaged(root, {name: root / name for name in names.values()}, look)
     capture = capture_of_model(root, model, names=names, kind=KIND)
-    views, copies = with_unposed(root, capture.views)
-    notes = (*_note_of_others(root, model_folder, others), *geometry_note(views))
+    views, copies, unreadable = with_unposed(root, capture.views, look)
+    notes = (*_note_of_others(root, model_folder, others), *geometry_note(views), *unreadable)
     return replace(capture, views=tuple(views), smaller_copies=copies, notes=notes)
 
 

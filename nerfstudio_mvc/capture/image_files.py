@@ -82,6 +82,7 @@ MAX_PIXELS = 1 << 28
 _BELIEVED_PIXELS = 1 << 26
 _PIXELS_PER_BYTE = 1000
 """A picture of more than `_BELIEVED_PIXELS` is believed where its file has a byte for so many: no format takes less."""
+REMEDY = "; replace it, convert it to JPEG or PNG, or remove it"
 _OPENING = threading.Lock()
 
 _JPEG_SEGMENT = 65533
@@ -211,6 +212,21 @@ def read_reduced(path: Path, size: tuple[int, int]) -> np.ndarray:
             raise _unreadable(path, error) from None
 
 
+def check_picture(path: Path) -> None:
+    """Read a photograph to its end, in as little time as that can be done.
+
+    Raises:
+        CaptureError: see `read_image`.
+    """
+    with _open(path) as image:
+        try:
+            image.draft(image.mode, (1, 1))  # JPEG is decoded to an eighth of its size then
+            image.load()
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            raise _unreadable(path, error) from None
+        _refuse_wide(image, path)
+
+
 def read_file(path: Path) -> bytes:
     """The bytes of a photograph's file.
 
@@ -284,7 +300,8 @@ def shown_pixels(path: Path, pixels: np.ndarray, metadata: ImageMetadata | None)
     image, file_format, warnings = _image_to_write(path, pixels, metadata)
     if file_format not in _LOSSY:
         return np.asarray(image.convert("RGB"))
-    with Image.open(io.BytesIO(_encoded(image, file_format, path, metadata, warnings))) as shown:
+    data = _encoded(image, file_format, path, metadata, warnings)
+    with _opened(io.BytesIO(data), len(data), path) as shown:
         return np.asarray(shown.convert("RGB"))
 
 
@@ -367,7 +384,7 @@ def _heif_format(path: Path) -> tuple[str, ...]:
 def _unreadable(path: Path, error: Exception) -> CaptureError:
     reason = "not an image Pillow can read" if isinstance(error, Image.UnidentifiedImageError) else str(error)
     reason = " ".join(reason.split())[:200] or type(error).__name__
-    return CaptureError(f"{path}: unreadable image ({reason}); replace it, convert it to JPEG or PNG, or remove it")
+    return CaptureError(f"{path}: unreadable image ({reason}){REMEDY}")
 
 
 def _split(image: Image.Image, path: Path, *, had_16_bits: bool) -> ImagePixels:
@@ -420,10 +437,7 @@ def _split(image: Image.Image, path: Path, *, had_16_bits: bool) -> ImagePixels:
 def _rgb_and_alpha(image: Image.Image, path: Path, warn) -> tuple[Image.Image, Image.Image | None]:
     """The picture in mode RGB or L, and its alpha plane in mode L."""
     mode = image.mode
-    if mode in ("I", "F"):
-        raise CaptureError(
-            f"{path}: 32-bit pixels have no agreed brightness in 8 bits; convert it to 8-bit PNG or JPEG"
-        )
+    _refuse_wide(image, path)
     if mode.startswith("I;16"):
         warn("16 bits per pixel are reduced to the upper 8")
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)), None
@@ -445,6 +459,13 @@ def _rgb_and_alpha(image: Image.Image, path: Path, warn) -> tuple[Image.Image, I
     if image.mode in ("RGBA", "LA"):
         return _without_alpha(image), image.getchannel("A")
     return image if image.mode in ("RGB", "L") else image.convert("RGB"), None
+
+
+def _refuse_wide(image: Image.Image, path: Path) -> None:
+    if image.mode in ("I", "F"):
+        raise CaptureError(
+            f"{path}: 32-bit pixels have no agreed brightness in 8 bits; convert it to 8-bit PNG or JPEG"
+        )
 
 
 def _without_alpha(image: Image.Image) -> Image.Image:

@@ -41,6 +41,7 @@ from nerfstudio_mvc.capture.colmap_source import (
     pose_of_image,
     read_model_or_refuse,
 )
+from nerfstudio_mvc.capture.damaged_pictures import Look, headers_alone, refuse_damaged
 from nerfstudio_mvc.capture.ply_points import read_ply_points
 from nerfstudio_mvc.capture.transforms_paths import NamedPaths, is_path_like, other_files_named
 from nerfstudio_mvc.capture.unposed import geometry_note, with_unposed
@@ -95,7 +96,7 @@ def find_transforms(root: Path) -> list[Path]:
     return [path] if path.is_file() else [split for split in map(root.joinpath, SPLIT_NAMES) if split.is_file()]
 
 
-def load_nerfstudio(root: Path, transforms_files: Sequence[Path]) -> Capture:
+def load_nerfstudio(root: Path, transforms_files: Sequence[Path], look: Look = headers_alone) -> Capture:
     """The capture in `root`, views in the order of the frames in `transforms_files`, those without a camera last.
 
     Raises:
@@ -119,6 +120,7 @@ def load_nerfstudio(root: Path, transforms_files: Sequence[Path]) -> Capture:
     frames = [frame for frame in frames if first[frame.name] is frame]
     check_names([frame.name for frame in frames], place=str(transforms_files[0]))
     files = {frame.name: paths.files[frame.name] for frame in frames}
+    refuse_damaged(root, files, look)
     views = _views(frames, files)
     scaled = [frame.name for frame in frames if frame.scaled]
     if scaled:
@@ -132,12 +134,12 @@ def load_nerfstudio(root: Path, transforms_files: Sequence[Path]) -> Capture:
             others[name] = paths.files[name]
     if gone:
         notes.append(f"{transforms_files[0].name} names files that are not there: {listed(sorted(set(gone)))}")
-    all_views, copies = with_unposed(root, views, named_files=others)
+    all_views, copies, unreadable = with_unposed(root, views, look, named_files=others)
     points, problem = _points(root, frames[0], frames, views)
     if problem:
         notes.append(problem)
     all_views[: len(views)] = points.views
-    notes += geometry_note(all_views)
+    notes += [*geometry_note(all_views), *unreadable]
     return Capture(
         root=root,
         kind=KIND,

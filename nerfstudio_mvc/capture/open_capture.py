@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from colmap_io.camera_estimation import estimate_cameras
 from colmap_io.model_folder import find_models
 from nerfstudio_mvc.capture.colmap_source import load_colmap
+from nerfstudio_mvc.capture.damaged_pictures import damaged_pictures
 from nerfstudio_mvc.capture.nerfstudio_source import find_transforms, load_nerfstudio
 from nerfstudio_mvc.capture.photo_source import EstimateCameras, load_photographs
 from nerfstudio_mvc.capture.views import Capture
@@ -19,18 +21,21 @@ def load_capture(
     *,
     colmap_model: Path | None = None,
     estimate_cameras: EstimateCameras = estimate_cameras,
+    whole_pictures: bool = False,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Capture:
     """Read a capture folder: by its transforms.json, else a COLMAP model, else as bare photographs.
 
     Blender's transforms_train.json and the like stand for transforms.json. Headers of the images are read, and pictures
-    only where it must be found out what they are: damage shows when they are coded.
+    only where it must be found out what they are, or `whole_pictures` asks for it.
 
     Args:
         root: the folder.
         colmap_model: folder of the COLMAP model to take, below `root`; the one with most images when None.
         estimate_cameras: for bare photographs; with pycolmap by default.
-        on_progress: called with (stage, done, total) while cameras are estimated.
+        whole_pictures: decode every photograph once, so that damaged ones are found now; those without a camera are
+            then carried as the files they are.
+        on_progress: called with (stage, done, total) while that is done or cameras are estimated.
 
     Raises:
         CaptureError: the folder does not hold a usable capture; says what to do about it.
@@ -38,6 +43,7 @@ def load_capture(
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "there is no such folder"
         raise CaptureError(f"{root}: {what}; give the folder that holds the photographs")
+    look = partial(damaged_pictures, whole=whole_pictures, on_progress=on_progress)
     models = find_models(root)
     if colmap_model is not None:
         chosen = root / colmap_model
@@ -45,7 +51,7 @@ def load_capture(
             raise CaptureError(f"{chosen}: there is no COLMAP model; give its folder, for instance sparse/1")
         models = [chosen, *(folder for folder in models if folder.resolve() != chosen.resolve())]
     elif transforms := find_transforms(root):
-        return load_nerfstudio(root, transforms)
+        return load_nerfstudio(root, transforms, look)
     if models:
-        return load_colmap(root, models)
-    return load_photographs(root, estimate_cameras=estimate_cameras, on_progress=on_progress)
+        return load_colmap(root, models, look)
+    return load_photographs(root, look, estimate_cameras=estimate_cameras, on_progress=on_progress)

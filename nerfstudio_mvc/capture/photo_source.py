@@ -16,6 +16,7 @@ from colmap_io.errors import ModelError
 from colmap_io.records import Model
 from nerfstudio_mvc.capture.checks import check_names, image_size, is_image_name
 from nerfstudio_mvc.capture.colmap_source import capture_of_model
+from nerfstudio_mvc.capture.damaged_pictures import Look, headers_alone, refuse_damaged
 from nerfstudio_mvc.capture.image_files import read_image, write_image
 from nerfstudio_mvc.capture.smaller_copies import NUMBERED, find_smaller_copies
 from nerfstudio_mvc.capture.unposed import geometry_note, is_other_picture
@@ -51,7 +52,13 @@ def no_cameras(
     return Model((), ())
 
 
-def load_photographs(root: Path, *, estimate_cameras: EstimateCameras, on_progress: Progress | None = None) -> Capture:
+def load_photographs(
+    root: Path,
+    look: Look = headers_alone,
+    *,
+    estimate_cameras: EstimateCameras,
+    on_progress: Progress | None = None,
+) -> Capture:
     """The capture made of all photographs at and below `root`, in the order of their names.
 
     Those that no camera is found for come last.
@@ -60,6 +67,7 @@ def load_photographs(root: Path, *, estimate_cameras: EstimateCameras, on_progre
         CaptureError: no photograph, an unreadable one, or no way to estimate cameras.
     """
     names, copies = find_photographs(root)
+    refuse_damaged(root, {name: root / name for name in names}, look)
     model = model_of_photographs(root, names, estimate_cameras=estimate_cameras, on_progress=on_progress)
     placed = {image.image_id: image.name for image in model.images}
     capture = capture_of_model(root, model, names=placed, kind=KIND)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from nerfstudio_mvc.capture.checks import image_size, images_in, listed
+from nerfstudio_mvc.capture.damaged_pictures import Look, reasons
 from nerfstudio_mvc.capture.image_files import IMAGE_SUFFIXES, read_mode
 from nerfstudio_mvc.capture.smaller_copies import find_smaller_copies, images_below, numbered_folders
 from nerfstudio_mvc.capture.views import SmallerCopies, View
@@ -26,13 +27,15 @@ _NO_PHOTOGRAPH = re.compile(
 
 
 def with_unposed(
-    root: Path, views: Sequence[View], *, named_files: Collection[str] = ()
-) -> tuple[list[View], tuple[SmallerCopies, ...]]:
-    """The views, behind them those photographs beside them that have no camera, and smaller copies of all of them.
+    root: Path, views: Sequence[View], look: Look, *, named_files: Collection[str] = ()
+) -> tuple[list[View], tuple[SmallerCopies, ...], tuple[str, ...]]:
+    """The views, behind them those photographs beside them that have no camera; smaller copies of all of them; what to
+    say of those that cannot be read, which are none.
 
     Args:
         root: the capture folder.
         views: the photographs with cameras.
+        look: finds the photographs that cannot be read.
         named_files: paths below `root` of files that are something else.
 
     Raises:
@@ -51,11 +54,14 @@ def with_unposed(
             others = [path for path in images_below(root, folder) if path not in named_files]
             # Of another size they may be copies whose photographs are gone.
             candidates += [name for name in _photographs(root, others, views) if image_size(root / name) in sizes]
+    files = {name: root / name for name in sorted(set(candidates))}
+    damaged = look(files)
+    notes = (f"carried as the files they are, for they cannot be read: {reasons(damaged, files)}",) if damaged else ()
     result = list(views)
-    for name in sorted(set(candidates)):
+    for name in (name for name in files if name not in damaged):
         width, height = image_size(root / name)
         result.append(View(len(result), name, root / name, width, height, None, None))
-    return result, copies
+    return result, copies, notes
 
 
 def geometry_note(views: Sequence[View], *, why: str = "") -> tuple[str, ...]:

@@ -204,6 +204,7 @@ def _load(data: Path, options: CompressOptions, codec: MultiViewCodec, estimate:
         data,
         colmap_model=options.colmap_model,
         estimate_cameras=estimate if codec.wants_cameras else no_cameras,
+        whole_pictures=not options.whole_files,
     )
 
 

@@ -80,6 +80,7 @@ def compress_capture(
             Path(data),
             colmap_model=options.colmap_model,
             estimate_cameras=estimate_cameras if codec.wants_cameras else no_cameras,
+            whole_pictures=not options.whole_files,
             on_progress=run.step,
         )
     for note in capture.notes:
