@@ -63,7 +63,7 @@ _SAME_POSE = 1e-3
 
 
 @dataclass(frozen=True)
-class _Fields:
+class Fields:
     """A frame's fields, with the file's top level behind them."""
 
     frame: dict[str, Any]
@@ -103,7 +103,7 @@ def load_nerfstudio(root: Path, transforms_files: Sequence[Path], look: Look = h
         CaptureError: a file is not valid, names photographs that are missing, or has a camera that makes no sense.
     """
     paths = NamedPaths(root)
-    frames: list[_Frame] = []
+    frames: list[Frame] = []
     for path in transforms_files:
         frames += _frames(path, paths)
     missing = [frame.written for frame in frames if frame.name is None]
@@ -121,12 +121,12 @@ def load_nerfstudio(root: Path, transforms_files: Sequence[Path], look: Look = h
     check_names([frame.name for frame in frames], place=str(transforms_files[0]))
     files = {frame.name: paths.files[frame.name] for frame in frames}
     refuse_damaged(root, files, look)
-    views = _views(frames, files)
+    views = views_of_frames(frames, files)
     scaled = [frame.name for frame in frames if frame.scaled]
     if scaled:
         notes.append(f"the rotations of {len(scaled)} of {len(frames)} poses have a scale; they are used without it")
     others, gone = {}, []
-    for text in (text for path in transforms_files for text in other_files_named(_read_json(path))):
+    for text in (text for path in transforms_files for text in other_files_named(read_json(path))):
         name = paths.find(text)
         if name is None and is_path_like(text):
             gone.append(text)
@@ -154,7 +154,7 @@ def load_nerfstudio(root: Path, transforms_files: Sequence[Path], look: Look = h
 
 
 @dataclass
-class _Frame:
+class Frame:
     """A frame of a transforms.json, with what stands at the top of that file, and the world of the file.
 
     Attributes:
@@ -163,7 +163,7 @@ class _Frame:
         scaled: its rotation had a scale.
     """
 
-    fields: _Fields
+    fields: Fields
     path: Path
     world: np.ndarray
     written: str
@@ -171,8 +171,8 @@ class _Frame:
     scaled: bool = False
 
 
-def _frames(path: Path, paths: NamedPaths) -> list[_Frame]:
-    transforms = _read_json(path)
+def _frames(path: Path, paths: NamedPaths) -> list[Frame]:
+    transforms = read_json(path)
     frames = transforms.get("frames")
     if not isinstance(frames, list) or not frames:
         raise CaptureError(f"{path}: it has no frames, so there are no images; process the photographs again")
@@ -184,12 +184,17 @@ def _frames(path: Path, paths: NamedPaths) -> list[_Frame]:
         written = frame.get("file_path")
         if not isinstance(written, str) or not written or "\0" in written:
             raise CaptureError(f"{path}: frame {index} has no file_path; add it or remove the frame")
-        fields = _Fields(frame, transforms, f"{path}: frame {written!r}")
-        found.append(_Frame(fields, path, world, written, paths.find(written, image=True)))
+        fields = Fields(frame, transforms, f"{path}: frame {written!r}")
+        found.append(Frame(fields, path, world, written, paths.find(written, image=True)))
     return found
 
 
-def _views(frames: Sequence[_Frame], files: Mapping[str, Path]) -> list[View]:
+def views_of_frames(frames: Sequence[Frame], files: Mapping[str, Path]) -> list[View]:
+    """Views in the order of `frames`; `files` by their names.
+
+    Raises:
+        CaptureError: a camera makes no sense.
+    """
     cameras: dict[Camera, Camera] = {}
     views = []
     for view_idx, frame in enumerate(frames):
@@ -214,7 +219,8 @@ def _views(frames: Sequence[_Frame], files: Mapping[str, Path]) -> list[View]:
     return views
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; a CaptureError where there is none."""
     try:
         transforms = json.loads(read_regular(path, limit=MAX_TRANSFORMS_BYTES))
     except OSError as error:
@@ -233,7 +239,7 @@ def _applied_world(transforms: dict[str, Any], path: Path) -> np.ndarray:
     applied = transforms.get("applied_transform")
     if applied is not None:
         world[:3] = _matrix(applied, f"{path}: applied_transform")[:3]
-    scale = _Fields({}, transforms, str(path)).number("applied_scale", 1.0)
+    scale = Fields({}, transforms, str(path)).number("applied_scale", 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
         world[:3] *= scale
         size = np.cbrt(np.linalg.det(world[:3, :3]))
@@ -256,7 +262,7 @@ def _matrix(value: Any, place: str) -> np.ndarray:
     return matrix
 
 
-def _pose(fields: _Fields, world: np.ndarray) -> tuple[np.ndarray, bool]:
+def _pose(fields: Fields, world: np.ndarray) -> tuple[np.ndarray, bool]:
     """cam_from_world of a frame in the original world, float64 [4, 4]; whether its rotation had a scale."""
     pose = _matrix(fields.get("transform_matrix"), f"{fields.place}: transform_matrix")
     pose, scaled = rigid_pose(pose, place=fields.place)
@@ -268,7 +274,7 @@ def _pose(fields: _Fields, world: np.ndarray) -> tuple[np.ndarray, bool]:
     return colmap_from_nerfstudio(original), scaled
 
 
-def _camera(fields: _Fields, size: tuple[int, int]) -> Camera:
+def _camera(fields: Fields, size: tuple[int, int]) -> Camera:
     """The frame's COLMAP camera, with camera_id 0."""
     width, height = fields.number("w", size[0]), fields.number("h", size[1])
     if not (width == int(width) and height == int(height) and width > 0 and height > 0):
@@ -317,14 +323,14 @@ def _camera(fields: _Fields, size: tuple[int, int]) -> Camera:
     return Camera(model=name, params=params, **size_and_name)
 
 
-def _distortion(fields: _Fields) -> tuple[float, ...]:
+def _distortion(fields: Fields) -> tuple[float, ...]:
     """(k1, k2, k3, k4, p1, p2), which is also the order of nerfstudio's `distortion_params`."""
     listed = fields.get("distortion_params")
     if listed is None:
         return tuple(fields.number(key, 0.0) for key in _DISTORTION)
     if not isinstance(listed, list) or len(listed) != len(_DISTORTION):
         raise CaptureError(f"{fields.place}: distortion_params must be the six numbers {', '.join(_DISTORTION)}")
-    given = _Fields(dict(zip(_DISTORTION, listed, strict=True)), {}, fields.place)
+    given = Fields(dict(zip(_DISTORTION, listed, strict=True)), {}, fields.place)
     return tuple(given.number(key) for key in _DISTORTION)
 
 
@@ -337,7 +343,7 @@ class _Points:
     views: Sequence[View]
 
 
-def _points(root: Path, first: _Frame, frames: Sequence[_Frame], views: Sequence[View]) -> tuple[_Points, str]:
+def _points(root: Path, first: Frame, frames: Sequence[Frame], views: Sequence[View]) -> tuple[_Points, str]:
     """The points, from the model whose poses the views have or else from the PLY file; what is wrong with them."""
     problem = ""
     for model_folder in find_models(root):

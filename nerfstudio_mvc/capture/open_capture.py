@@ -12,6 +12,7 @@ from nerfstudio_mvc.capture.colmap_source import load_colmap
 from nerfstudio_mvc.capture.damaged_pictures import damaged_pictures
 from nerfstudio_mvc.capture.nerfstudio_source import find_transforms, load_nerfstudio
 from nerfstudio_mvc.capture.photo_source import EstimateCameras, load_photographs
+from nerfstudio_mvc.capture.polycam_source import find_polycam, load_polycam
 from nerfstudio_mvc.capture.views import Capture
 from nerfstudio_mvc.errors import CaptureError
 
@@ -24,7 +25,7 @@ def load_capture(
     whole_pictures: bool = False,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Capture:
-    """Read a capture folder: by its transforms.json, else a COLMAP model, else as bare photographs.
+    """Read a capture folder: by its transforms.json, a COLMAP model, Polycam's cameras, or else as bare photographs.
 
     Blender's transforms_train.json and the like stand for transforms.json. Headers of the images are read, and pictures
     only where it must be found out what they are, or `whole_pictures` asks for it.
@@ -54,4 +55,6 @@ def load_capture(
         return load_nerfstudio(root, transforms, look)
     if models:
         return load_colmap(root, models, look)
+    if polycam := find_polycam(root):
+        return load_polycam(root, polycam, look)
     return load_photographs(root, look, estimate_cameras=estimate_cameras, on_progress=on_progress)

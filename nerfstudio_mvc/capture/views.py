@@ -104,7 +104,7 @@ class Capture:
 
     Attributes:
         root: the folder; None once a capture is read back from an archive.
-        kind: ``"nerfstudio"``, ``"colmap"`` or ``"photographs"``.
+        kind: ``"nerfstudio"``, ``"colmap"``, ``"polycam"`` or ``"photographs"``.
         views: in capture order; ``views[i].view_idx == i``.
         points: sparse points in the world of the cameras; may be empty. float64 [P, 3]
         point_colors: RGB. uint8 [P, 3]

@@ -36,7 +36,7 @@ class Compress:
     """Compress a capture (photographs and cameras) into one .mvc file."""
 
     data: Path
-    """A nerfstudio folder, a COLMAP folder, or bare photographs, whose cameras are then estimated."""
+    """A nerfstudio or COLMAP folder, Polycam's raw export, or bare photographs, whose cameras are then estimated."""
     output: Path
     """The file to make, e.g. garden.mvc. It appears when it is complete and verified."""
     codec: Literal["auto", "lmvic", "av1", "parahydra"] = "auto"
