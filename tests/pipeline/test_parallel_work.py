@@ -147,5 +147,5 @@ def test_codecs_say_what_memory_they_take() -> None:
     assert Av1Codec().group_memory(frames) == pytest.approx(1.3 * 2**30, rel=0.1)
     lmvic = tiny_codec(pictures="av1")
     # Views are coded one after the other: few bytes for each that waits.
-    assert lmvic.group_memory(frames) < 2**30
-    assert 1.2 * 2**30 < lmvic.group_memory([12_000_000] * 16) < 4 * 2**30
+    assert 2**30 < lmvic.group_memory(frames) < 2 * 2**30
+    assert 3 * 2**30 < lmvic.group_memory([12_000_000] * 16) < 7 * 2**30

@@ -32,8 +32,9 @@ from nerfstudio_mvc.restoration.network import RestorationNet
 from nerfstudio_mvc.restoration.restoration import Restoration
 from nerfstudio_mvc.video.speeds import SPEEDS
 
-BYTES_PER_PIXEL, BYTES_PER_PIXEL_OF_ONE = 10, 170
-"""Of memory: of all views of a group, and besides of the one that is being coded."""
+BYTES, BYTES_PER_PIXEL, BYTES_PER_PIXEL_OF_ONE = 500_000_000, 12, 300
+"""Of memory: in any case (bands that are restored), of all views of a group, and of the one being coded, half of
+it the slots of libaom's encoder and decoder."""
 
 
 class LmvicCodec:
@@ -134,4 +135,4 @@ class LmvicCodec:
 
     def group_memory(self, view_pixels: Sequence[int]) -> int:
         """See `MultiViewCodec`."""
-        return BYTES_PER_PIXEL * sum(view_pixels) + BYTES_PER_PIXEL_OF_ONE * max(view_pixels)
+        return BYTES + BYTES_PER_PIXEL * sum(view_pixels) + BYTES_PER_PIXEL_OF_ONE * max(view_pixels)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.codecs.interface import ViewDone
+from nerfstudio_mvc.codecs.lmvic.aside import Aside
 from nerfstudio_mvc.codecs.lmvic.correction_strings import LIGHT, decode_light, encode_light
 from nerfstudio_mvc.codecs.lmvic.frame_head import FrameHead, read_frame
 from nerfstudio_mvc.codecs.lmvic.group_strings import DEPTH, FRAME, REFERENCES
@@ -34,6 +36,7 @@ from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
 from nerfstudio_mvc.prediction.blend import Blend
 from nerfstudio_mvc.prediction.depth_coding import CodedDepth, coded_grid, decode_depth, encode_depth
 from nerfstudio_mvc.prediction.depth_for_prediction import depth_for_prediction
+from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.prediction.reference_pictures import DecodedView
 from nerfstudio_mvc.prediction.weighted_prediction import Photometric, fit_light
 from nerfstudio_mvc.restoration.restoration import Restoration
@@ -118,20 +121,32 @@ class GroupStreamEncoder:
         self._streams: dict[tuple[int, int], tuple[_Stream, Encoder, SlotPlan]] = {}
         self._rate = stream_rate(quality, [self._level(planned) for planned in self._plan])
         self._needed = _needed_probabilities(self._plan)
+        self._referred_to = {reference for planned in self._plan for reference in planned.references}
 
     def encode(self, on_view: ViewDone | None) -> tuple[dict[int, CodedView], dict[int, np.ndarray]]:
         """Coded views by position in the group, and by view_idx the pixels the decoder will show, uint8 [H, W, 3]."""
         coded, shown = {}, {}
         # Depth comes of photographs, not of decoded pictures: it is found while others are coded.
-        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as ahead:
+        with (
+            ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as ahead,
+            Aside() as aside,
+        ):
             depths = self._depths_ahead(ahead)
             try:
                 for rank, planned in enumerate(self._plan):
                     position = planned.position
-                    depth = depths[position].result()
-                    coded[position], shown[self._sources[position].view.view_idx] = self._encode(rank, planned, depth)
-                    if on_view is not None:
-                        on_view(coded[position].view_idx, coded[position].payload_bytes)
+
+                    def done(finished: tuple[CodedView, np.ndarray], position: int = position) -> None:
+                        coded[position], pixels = finished
+                        shown[coded[position].view_idx] = pixels
+                        if on_view is not None:
+                            on_view(coded[position].view_idx, coded[position].payload_bytes)
+
+                    finish = self._encode(rank, planned, depths[position].result())
+                    if position in self._referred_to:
+                        done(finish())
+                    else:
+                        aside.run(finish, done)
             except BaseException:
                 for waiting in depths.values():
                     waiting.cancel()
@@ -164,7 +179,10 @@ class GroupStreamEncoder:
             bits_per_grey_level=bits,
         )
 
-    def _encode(self, rank: int, planned: PlannedView, depth: CodedDepth | None) -> tuple[CodedView, np.ndarray]:
+    def _encode(
+        self, rank: int, planned: PlannedView, depth: CodedDepth | None
+    ) -> Callable[[], tuple[CodedView, np.ndarray]]:
+        """Code a view, and say how it is finished: restored, its substreams packed."""
         source = self._sources[planned.position]
         view, x = source.view, to_picture(source.pixels, self._tools.device)
         depth_map = None if depth is None else torch.from_numpy(depth.depth())
@@ -194,9 +212,23 @@ class GroupStreamEncoder:
             )
             planes = stream.decode(unit)
             head = FrameHead(rank, point.quality, (0, 0), named.named)
-        form = self._streams[size][0].form
+        return partial(self._finished, planned, x, depth, light, prediction.reference, head, unit, planes)
+
+    def _finished(
+        self,
+        planned: PlannedView,
+        x: Tensor,
+        depth: CodedDepth | None,
+        light: Photometric | None,
+        reference: Reference | None,
+        head: FrameHead,
+        unit: bytes,
+        planes: np.ndarray,
+    ) -> tuple[CodedView, np.ndarray]:
+        view = self._sources[planned.position].view
+        form = self._streams[view.width, view.height][0].form
         strengths, picture = better_picture(
-            self._restoration, planes, form, x=x, reference=prediction.reference, quality=point.quality
+            self._restoration, planes, form, x=x, reference=reference, quality=head.quality
         )
         head = replace(head, strengths=strengths or (0, 0))
         substreams = []
@@ -208,7 +240,9 @@ class GroupStreamEncoder:
             substreams.append(Substream(LIGHT, encode_light(light, self._tools.tables)))
         substreams.append(Substream(FRAME, head.pack(unit)))
         pixels = to_pixels(picture)
-        self._decoded[planned.position] = DecodedView(view, _kept(pixels).to(self._tools.device), depth_map)
+        if planned.position in self._referred_to:
+            depth_map = None if depth is None else torch.from_numpy(depth.depth())
+            self._decoded[planned.position] = DecodedView(view, _kept(pixels).to(self._tools.device), depth_map)
         return CodedView(view.view_idx, tuple(substreams)), pixels
 
     def _level(self, planned: PlannedView) -> Level:
@@ -262,28 +296,48 @@ def decode_streams(
     """
     streams: dict[tuple[int, int], _Stream] = {}
     decoded: dict[int, DecodedView] = {}
-    for position, references in order.items():
-        view, own = views[position], strings[position]
-        what = f'view {view.view_idx} "{view.name}"'
-        head, unit = read_frame(own[FRAME], what=what)
-        depth = None
-        if DEPTH in own:
-            grid = coded_grid(view.height, view.width)
-            depth = torch.from_numpy(decode_depth(own[DEPTH], tools.tables, grid=grid).depth())
-        neighbours = [decoded[reference] for reference in references]
-        warped = warp_neighbours(view, depth, neighbours, tools.switches)
-        light = decode_light(own[LIGHT], len(warped), tables=tools.tables) if LIGHT in own else None
-        prediction = predict_view(tools.blend, view, neighbours, warped, light, tools.switches)
-        try:
-            planes = _decoded(streams, view, head, unit, prediction, what)
-        except LibaomError as error:
-            raise ArchiveError(f"{what}: {error}: the archive is damaged") from error
-        strengths = None if head.strengths == (0, 0) else head.strengths
-        form = streams[view.width, view.height].form
-        picture = shown_picture(tools.restoration, planes, form, strengths, prediction.reference, quality=head.quality)
-        pixels = to_pixels(picture)
-        decoded[position] = DecodedView(view, _kept(pixels).to(tools.device), depth)
-        on_decoded(position, pixels)
+    referred_to = {reference for references in order.values() for reference in references}
+    with Aside() as aside:
+        for position, references in order.items():
+            view, own = views[position], strings[position]
+            neighbours = [decoded[reference] for reference in references]
+            depth, shown = _view_decoded(view, own, neighbours, streams, tools)
+            if position in referred_to:
+                pixels = shown()
+                decoded[position] = DecodedView(view, _kept(pixels).to(tools.device), depth)
+                on_decoded(position, pixels)
+            else:
+                aside.run(shown, partial(on_decoded, position))
+
+
+def _view_decoded(
+    view: View,
+    own: Mapping[str, bytes],
+    neighbours: Sequence[DecodedView],
+    streams: dict[tuple[int, int], _Stream],
+    tools: StreamTools,
+) -> tuple[Tensor | None, Callable[[], np.ndarray]]:
+    """Depth of a view, and what makes the pixels that are shown of its decoded planes."""
+    what = f'view {view.view_idx} "{view.name}"'
+    head, unit = read_frame(own[FRAME], what=what)
+    depth = None
+    if DEPTH in own:
+        grid = coded_grid(view.height, view.width)
+        depth = torch.from_numpy(decode_depth(own[DEPTH], tools.tables, grid=grid).depth())
+    warped = warp_neighbours(view, depth, neighbours, tools.switches)
+    light = decode_light(own[LIGHT], len(warped), tables=tools.tables) if LIGHT in own else None
+    prediction = predict_view(tools.blend, view, neighbours, warped, light, tools.switches)
+    try:
+        planes = _decoded(streams, view, head, unit, prediction, what)
+    except LibaomError as error:
+        raise ArchiveError(f"{what}: {error}: the archive is damaged") from error
+    strengths = None if head.strengths == (0, 0) else head.strengths
+    form, reference = streams[view.width, view.height].form, prediction.reference
+
+    def shown() -> np.ndarray:
+        return to_pixels(shown_picture(tools.restoration, planes, form, strengths, reference, quality=head.quality))
+
+    return depth, shown
 
 
 def _decoded(
