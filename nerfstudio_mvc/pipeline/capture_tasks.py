@@ -12,9 +12,10 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +25,16 @@ from colmap_io.model_folder import read_model, write_model
 from colmap_io.records import Model
 from nerfstudio_mvc.archive.coded_groups import SharedGroups
 from nerfstudio_mvc.archive.work_folder import OtherInputsError, work_path
-from nerfstudio_mvc.archive.writer import ArchiveWriter, PhotographFile
+from nerfstudio_mvc.archive.writer import ArchiveWriter
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.photo_source import EstimateCameras, no_cameras
 from nerfstudio_mvc.capture.view_order import coding_groups
-from nerfstudio_mvc.capture.views import Capture, View
+from nerfstudio_mvc.capture.views import Capture
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.cores import cores_granted
-from nerfstudio_mvc.errors import CaptureError
+from nerfstudio_mvc.errors import CaptureError, OutputError
+from nerfstudio_mvc.pipeline.archive_record import digest_of_folder, is_as_recorded, source_of, write_record
+from nerfstudio_mvc.pipeline.capture_plan import GroupTask, PreparedCapture
 from nerfstudio_mvc.pipeline.compress import coding_settings, compress_capture, open_codec_of, with_stored_cameras
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -46,47 +49,23 @@ CORES = 1
 """That a task takes: workers have as many threads as they may take cores."""
 
 
-@dataclass(frozen=True)
-class GroupTask:
-    """A group to code; small enough to be sent around.
+def prepare_capture(data: Path, output: Path, options: CompressOptions) -> PreparedCapture | None:
+    """All that comes before the groups; None where `output` is there already and was made of the same.
 
-    Attributes:
-        output: the archive to be.
-        key: of its work folder.
-        groups: view_idx of all groups of the capture.
-        group_idx: of this one.
-        views: of this one in coding order, cameras as the decoder will read them.
-        photographs: files of these views as they were when the capture was prepared.
-        options: of the compression.
-    """
-
-    output: Path
-    key: str
-    groups: tuple[tuple[int, ...], ...]
-    group_idx: int
-    views: tuple[View, ...]
-    photographs: tuple[PhotographFile, ...]
-    options: CompressOptions
-
-
-@dataclass(frozen=True)
-class PreparedCapture:
-    """What came of preparing a capture: the groups that are to be coded, and how its depth was found."""
-
-    groups: tuple[GroupTask, ...]
-    depth: str
-
-
-def prepare_capture(data: Path, output: Path, options: CompressOptions) -> PreparedCapture:
-    """All that comes before the groups. What an earlier run with the same inputs and options has left is gone on with.
+    What an earlier run with the same inputs and options has left is gone on with.
 
     Raises:
-        as `compress_capture`; OptionError where a quality is to be found for a target.
+        as `compress_capture`.
     """
-    if options.given_quality is None:
-        raise CaptureError("finding the quality for a target takes all groups at once: give --quality")
+    assert options.given_quality is not None, "a target takes all groups at once"
     device = resolve_device(options.device)
     codec = _shared_codec(options, device)
+    if output.exists():
+        if is_as_recorded(output, data, _recorded_settings(options, codec)):
+            return None
+        if not options.force:
+            raise OutputError(f"{output} exists already, of other files or options: replace it with --force")
+    folder = digest_of_folder(data)
     estimated: list[Model] = []
 
     def estimate(*arguments, **settings) -> Model:
@@ -128,11 +107,11 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
         )
         for group_idx in todo
     )
-    return PreparedCapture(tasks, note)
+    return PreparedCapture(tasks, source_of(capture, folder), note)
 
 
-def code_group(task: GroupTask) -> tuple[float, ...]:
-    """Code a group into the work folder; the PSNR of its views in dB, in coding order, () where it was there already.
+def code_group(task: GroupTask) -> None:
+    """Code a group into the work folder, unless it is there already.
 
     Raises:
         OtherInputsError: another run has taken the work folder.
@@ -151,7 +130,7 @@ def code_group(task: GroupTask) -> tuple[float, ...]:
         cores_granted(CORES),
     ):
         if coded.has_group(task.group_idx):
-            return ()
+            return
         encoder = GroupEncoder(
             views={view.view_idx: view for view in task.views},
             groups=task.groups,
@@ -164,7 +143,6 @@ def code_group(task: GroupTask) -> tuple[float, ...]:
             carry=options.carries,
         )
         encoder.encode_group(task.group_idx)
-    return tuple(run.view_psnr_db)
 
 
 def finish_capture(
@@ -172,9 +150,8 @@ def finish_capture(
     output: Path,
     options: CompressOptions,
     prepared: PreparedCapture,
-    psnr_db: Sequence[Sequence[float]],
 ) -> CompressReport:
-    """The archive from its groups, once all are coded; `psnr_db`: what `code_group` said of each.
+    """The archive from its groups, once all are coded.
 
     Raises:
         as `compress_capture`; CaptureError where the capture has changed meanwhile.
@@ -193,10 +170,13 @@ def finish_capture(
         report = compress_capture(capture, output, options, codec=codec, resume=True, jobs=1)
     except OtherInputsError as error:
         raise CaptureError(f"{data}: it has changed while it was compressed; run again.") from error
-    values = [value for values in psnr_db for value in values]
-    return replace(
-        report, psnr_db=float(np.mean(values)) if len(values) == report.views else None, depth=prepared.depth
-    )
+    write_record(output, prepared.source, _recorded_settings(options, codec))
+    return replace(report, depth=prepared.depth)
+
+
+def _recorded_settings(options: CompressOptions, codec: MultiViewCodec) -> dict[str, Any]:
+    settings = asdict(coding_settings(options, codec))
+    return settings | {"colmap_model": None if options.colmap_model is None else options.colmap_model.as_posix()}
 
 
 def _load(data: Path, options: CompressOptions, codec: MultiViewCodec, estimate: EstimateCameras) -> Capture:

@@ -49,13 +49,14 @@ def test_tasks_make_the_file_of_one_run(capture: Path, tmp_path: Path, monkeypat
     codec = RawCodec()
     options, archive = options_with(codec), tmp_path / "tasks.mvc"
     prepared = prepare_capture(capture, archive, options)
-    psnr_db = [code_group(task) for task in prepared.groups]
-    report = finish_capture(capture, archive, options, prepared, psnr_db)
+    for task in prepared.groups:
+        code_group(task)
+    report = finish_capture(capture, archive, options, prepared)
     assert archive.read_bytes() == (tmp_path / "alone.mvc").read_bytes()
     assert report.psnr_db == pytest.approx(alone.psnr_db)
     assert report.depth == "made up"
     assert codec.depths == dict.fromkeys(range(6), (4, 6))
-    assert {path.name for path in tmp_path.iterdir()} == {"capture", "alone.mvc", "tasks.mvc"}
+    assert {path.name for path in tmp_path.iterdir()} == {"capture", "alone.mvc", "tasks.mvc", ".tasks.mvc.source"}
     assert calls == [6]
 
 
@@ -67,7 +68,7 @@ def test_what_was_done_before_a_stop_is_not_done_again(
     options, archive = options_with(codec), tmp_path / "a.mvc"
     first = prepare_capture(capture, archive, options)
     code_group(first.groups[1])
-    assert code_group(first.groups[1]) == ()
+    code_group(first.groups[1])
     second = prepare_capture(capture, archive, options)
     assert [task.group_idx for task in second.groups] == [0, 2]
     assert calls == [6]
@@ -81,10 +82,11 @@ def test_what_was_done_before_a_stop_is_not_done_again(
 def test_a_photograph_that_changes_meanwhile_ends_the_capture(capture: Path, tmp_path: Path) -> None:
     options, archive = CompressOptions(codec=RawCodec(), group_size=2, depth="none"), tmp_path / "a.mvc"
     prepared = prepare_capture(capture, archive, options)
-    psnr_db = [code_group(task) for task in prepared.groups]
+    for task in prepared.groups:
+        code_group(task)
     Image.new("RGB", (48, 32)).save(capture / "images" / "frame_00002.png")
     with pytest.raises(CaptureError, match="changed while it was compressed"):
-        finish_capture(capture, archive, options, prepared, psnr_db)
+        finish_capture(capture, archive, options, prepared)
     assert not archive.exists()
 
 
@@ -139,6 +141,7 @@ def test_estimated_cameras_are_kept_for_the_end(tmp_path: Path, monkeypatch: pyt
     options, archive = CompressOptions(codec=RawCodec(), depth="none"), tmp_path / "a.mvc"
     prepared = prepare_capture(capture, archive, options)
     monkeypatch.setattr(module, "estimate_cameras", None)
-    psnr_db = [code_group(pickle.loads(pickle.dumps(task))) for task in prepared.groups]
-    report = finish_capture(capture, archive, options, prepared, psnr_db)
+    for task in prepared.groups:
+        code_group(pickle.loads(pickle.dumps(task)))
+    report = finish_capture(capture, archive, options, prepared)
     assert report.views == 3
