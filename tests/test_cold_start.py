@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from raw_codec import RawCodec
 from small_captures import write_nerfstudio_capture
 
@@ -48,6 +49,12 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("command", ["info", "verify"])
 def test_reading_an_archive_imports_nothing_heavy(archive: Path, command: str) -> None:
     assert heavy_modules_after(command, ["--archive", str(archive)]) == (0, set())
+
+
+def test_encoding_a_view_imports_nothing_heavy(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), "olive").save(tmp_path / "a.png")
+    arguments = ["--image", str(tmp_path / "a.png"), "--output", str(tmp_path / "a.mvcv")]
+    assert heavy_modules_after("encode_view", arguments) == (0, set())
 
 
 def test_package_imports_nothing() -> None:

@@ -317,7 +317,8 @@ def _photograph(view: View) -> PhotographFile:
         return PhotographFile(0, "")
     try:
         data = read_regular(view.image_path)
-        return PhotographFile(len(data), sha256(data).hexdigest())
+        size = len(data) if view.source_bytes is None else view.source_bytes
+        return PhotographFile(size, sha256(data).hexdigest())
     except OSError as error:
         raise CaptureError(
             f"{view.image_path}: cannot be read ({error.strerror}); make it readable or remove it."

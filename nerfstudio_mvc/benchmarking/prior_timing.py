@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from colmap_io.camera_estimation import estimate_cameras
+from nerfstudio_mvc.capture.coded_photographs import PhotographFiles
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.photo_source import load_photographs
 from nerfstudio_mvc.errors import CaptureError
@@ -89,7 +90,7 @@ def time_prior(
 
 def _estimate_cameras(data: Path, on_progress: Callable[[str, int, int], None]) -> str:
     try:
-        load_photographs(data, estimate_cameras=estimate_cameras, on_progress=on_progress)
+        load_photographs(PhotographFiles(data), estimate_cameras=estimate_cameras, on_progress=on_progress)
     except CaptureError as error:
         return str(error)
     return ""

@@ -6,7 +6,6 @@ Reading the model's files is `colmap_io`'s business; this module finds the image
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from colmap_io.errors import ModelError
 from colmap_io.model_folder import image_count, read_model
 from colmap_io.records import Image, Model
 from colmap_io.rotation import pose_matrix
-from nerfstudio_mvc.capture.checks import check_lens, check_names, check_size, image_size, listed, rigid_pose
+from nerfstudio_mvc.capture.checks import check_lens, check_names, check_size, listed, rigid_pose
+from nerfstudio_mvc.capture.coded_photographs import PhotographFiles
 from nerfstudio_mvc.capture.damaged_pictures import Look, headers_alone, refuse_damaged
 from nerfstudio_mvc.capture.unposed import geometry_note, with_unposed
 from nerfstudio_mvc.capture.views import Capture, View
@@ -28,8 +28,8 @@ IMAGE_FOLDERS = ("images", ".", "input")
 """Where the images of a model lie below a capture folder; the first that holds one of them is taken."""
 
 
-def load_colmap(root: Path, model_folders: Sequence[Path], look: Look = headers_alone) -> Capture:
-    """The capture in `root`; views in the order of their names, those without a camera last.
+def load_colmap(files: PhotographFiles, model_folders: Sequence[Path], look: Look = headers_alone) -> Capture:
+    """The capture of `files`; views in the order of their names, those without a camera last.
 
     Args:
         model_folders: sub-models; the first one is taken.
@@ -38,20 +38,21 @@ def load_colmap(root: Path, model_folders: Sequence[Path], look: Look = headers_
     Raises:
         CaptureError: the model is damaged, or it and the images do not fit together.
     """
+    root = files.root
     model_folder, *others = model_folders
     model = read_model_or_refuse(model_folder)
     check_names([image.name for image in model.images], place=str(model_folder))
-    prefix = _image_prefix(root, model)
+    prefix = _image_prefix(files, model)
     names = {image.image_id: prefix + image.name for image in model.images}
-    missing = sorted(name for name in names.values() if not os.path.isfile(root / name))
+    missing = sorted(name for name in names.values() if name not in files)
     if missing:
         raise CaptureError(
             f"{root}: the model in {model_folder} names images that are not there: {listed(missing)};"
             " put them back, or estimate the cameras again"
         )
-    refuse_damaged(root, {name: root / name for name in names.values()}, look)
-    capture = capture_of_model(root, model, names=names, kind=KIND)
-    views, copies, unreadable = with_unposed(root, capture.views, look)
+    refuse_damaged(root, {name: files.path(name) for name in names.values()}, look)
+    capture = capture_of_model(files, model, names=names, kind=KIND)
+    views, copies, unreadable = with_unposed(files, capture.views, look)
     notes = (*_note_of_others(root, model_folder, others), *geometry_note(views), *unreadable)
     return replace(capture, views=tuple(views), smaller_copies=copies, notes=notes)
 
@@ -78,11 +79,11 @@ def read_model_or_refuse(model_folder: Path) -> Model:
         raise CaptureError(f"{error}; put the model's files back, or estimate the cameras again") from None
 
 
-def capture_of_model(root: Path, model: Model, *, names: Mapping[int, str], kind: str) -> Capture:
+def capture_of_model(files: PhotographFiles, model: Model, *, names: Mapping[int, str], kind: str) -> Capture:
     """The capture a model describes.
 
     Args:
-        root: the capture folder.
+        files: of the capture.
         model: its points become those of the capture, in the same order.
         names: image_id -> path of its image file below `root`.
         kind: see `Capture`.
@@ -92,27 +93,28 @@ def capture_of_model(root: Path, model: Model, *, names: Mapping[int, str], kind
     """
     cameras = {camera.camera_id: camera for camera in model.cameras}
     for camera_id in sorted({image.camera_id for image in model.images}):
-        check_lens(cameras[camera_id], place=str(root))
+        check_lens(cameras[camera_id], place=str(files.root))
     rows = point_rows(model)
     views = []
     for view_idx, image in enumerate(sorted(model.images, key=lambda image: names[image.image_id])):
         name, camera = names[image.image_id], cameras[image.camera_id]
-        size = image_size(root / name)
-        check_size(camera, size, path=root / name)
+        size = files.size(name)
+        check_size(camera, size, path=files.path(name))
         views.append(
             View(
                 view_idx=view_idx,
                 name=name,
-                image_path=root / name,
+                image_path=files.path(name),
                 width=size[0],
                 height=size[1],
                 camera=camera,
-                cam_from_world=pose_of_image(image, place=f"{root / name}"),
+                cam_from_world=pose_of_image(image, place=f"{files.path(name)}"),
                 point_idxs=rows[image.image_id],
+                source_bytes=files.source_bytes(name),
             )
         )
     points, colors = finite_points(model)
-    return Capture(root=root, kind=kind, views=tuple(views), points=points, point_colors=colors)
+    return Capture(root=files.root, kind=kind, views=tuple(views), points=points, point_colors=colors)
 
 
 def pose_of_image(image: Image, *, place: str) -> np.ndarray:
@@ -149,8 +151,10 @@ def point_rows(model: Model) -> dict[int, np.ndarray]:
     return rows
 
 
-def _image_prefix(root: Path, model: Model) -> str:
+def _image_prefix(files: PhotographFiles, model: Model) -> str:
     for folder in IMAGE_FOLDERS:
-        if any(os.path.isfile(root / folder / image.name) for image in model.images):
-            return "" if folder == "." else f"{folder}/"
-    raise CaptureError(f"{root}: none of the images of its COLMAP model is here; copy them to {root / 'images'}")
+        prefix = "" if folder == "." else f"{folder}/"
+        if any(prefix + image.name in files for image in model.images):
+            return prefix
+    here = files.root
+    raise CaptureError(f"{here}: none of the images of its COLMAP model is here; copy them to {here / 'images'}")

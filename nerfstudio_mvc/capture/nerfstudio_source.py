@@ -30,10 +30,10 @@ from nerfstudio_mvc.capture.checks import (
     check_lens,
     check_names,
     check_size,
-    image_size,
     listed,
     rigid_pose,
 )
+from nerfstudio_mvc.capture.coded_photographs import PhotographFiles
 from nerfstudio_mvc.capture.colmap_source import (
     IMAGE_FOLDERS,
     finite_points,
@@ -96,13 +96,16 @@ def find_transforms(root: Path) -> list[Path]:
     return [path] if path.is_file() else [split for split in map(root.joinpath, SPLIT_NAMES) if split.is_file()]
 
 
-def load_nerfstudio(root: Path, transforms_files: Sequence[Path], look: Look = headers_alone) -> Capture:
-    """The capture in `root`, views in the order of the frames in `transforms_files`, those without a camera last.
+def load_nerfstudio(
+    photographs: PhotographFiles, transforms_files: Sequence[Path], look: Look = headers_alone
+) -> Capture:
+    """The capture of `photographs`: views in the order of the frames in `transforms_files`, those without a camera last
 
     Raises:
         CaptureError: a file is not valid, names photographs that are missing, or has a camera that makes no sense.
     """
-    paths = NamedPaths(root)
+    root = photographs.root
+    paths = NamedPaths(root, photographs.coded)
     frames: list[Frame] = []
     for path in transforms_files:
         frames += _frames(path, paths)
@@ -121,7 +124,7 @@ def load_nerfstudio(root: Path, transforms_files: Sequence[Path], look: Look = h
     check_names([frame.name for frame in frames], place=str(transforms_files[0]))
     files = {frame.name: paths.files[frame.name] for frame in frames}
     refuse_damaged(root, files, look)
-    views = views_of_frames(frames, files)
+    views = views_of_frames(frames, files, photographs)
     scaled = [frame.name for frame in frames if frame.scaled]
     if scaled:
         notes.append(f"the rotations of {len(scaled)} of {len(frames)} poses have a scale; they are used without it")
@@ -134,7 +137,7 @@ def load_nerfstudio(root: Path, transforms_files: Sequence[Path], look: Look = h
             others[name] = paths.files[name]
     if gone:
         notes.append(f"{transforms_files[0].name} names files that are not there: {listed(sorted(set(gone)))}")
-    all_views, copies, unreadable = with_unposed(root, views, look, named_files=others)
+    all_views, copies, unreadable = with_unposed(photographs, views, look, named_files=others)
     points, problem = _points(root, frames[0], frames, views)
     if problem:
         notes.append(problem)
@@ -189,7 +192,7 @@ def _frames(path: Path, paths: NamedPaths) -> list[Frame]:
     return found
 
 
-def views_of_frames(frames: Sequence[Frame], files: Mapping[str, Path]) -> list[View]:
+def views_of_frames(frames: Sequence[Frame], files: Mapping[str, Path], photographs: PhotographFiles) -> list[View]:
     """Views in the order of `frames`; `files` by their names.
 
     Raises:
@@ -199,7 +202,7 @@ def views_of_frames(frames: Sequence[Frame], files: Mapping[str, Path]) -> list[
     views = []
     for view_idx, frame in enumerate(frames):
         image_path = files[frame.name]
-        size = image_size(image_path)
+        size = photographs.size(frame.name, image_path)
         camera = _camera(frame.fields, size)
         check_lens(camera, place=frame.fields.place)
         check_size(camera, size, path=image_path)
@@ -214,6 +217,7 @@ def views_of_frames(frames: Sequence[Frame], files: Mapping[str, Path]) -> list[
                 # Equal cameras share one id, in the order of their first use.
                 camera=cameras.setdefault(camera, replace(camera, camera_id=len(cameras) + 1)),
                 cam_from_world=pose,
+                source_bytes=photographs.source_bytes(frame.name),
             )
         )
     return views

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -15,12 +15,13 @@ from typing import Protocol
 from colmap_io.errors import ModelError
 from colmap_io.records import Model
 from nerfstudio_mvc.capture.checks import check_names, image_size, is_image_name
+from nerfstudio_mvc.capture.coded_photographs import PhotographFiles
 from nerfstudio_mvc.capture.colmap_source import capture_of_model
 from nerfstudio_mvc.capture.damaged_pictures import Look, headers_alone, refuse_damaged
 from nerfstudio_mvc.capture.image_files import read_image, write_image
 from nerfstudio_mvc.capture.smaller_copies import NUMBERED, find_smaller_copies
 from nerfstudio_mvc.capture.unposed import geometry_note, is_other_picture
-from nerfstudio_mvc.capture.views import Capture, SmallerCopies, View
+from nerfstudio_mvc.capture.views import Capture, SmallerCopies
 from nerfstudio_mvc.errors import CaptureError
 
 KIND = "photographs"
@@ -53,27 +54,31 @@ def no_cameras(
 
 
 def load_photographs(
-    root: Path,
+    files: PhotographFiles,
     look: Look = headers_alone,
     *,
     estimate_cameras: EstimateCameras,
     on_progress: Progress | None = None,
 ) -> Capture:
-    """The capture made of all photographs at and below `root`, in the order of their names.
+    """The capture made of all photographs at and below a folder, in the order of their names.
 
     Those that no camera is found for come last.
 
     Raises:
         CaptureError: no photograph, an unreadable one, or no way to estimate cameras.
     """
-    names, copies = find_photographs(root)
-    refuse_damaged(root, {name: root / name for name in names}, look)
-    model = model_of_photographs(root, names, estimate_cameras=estimate_cameras, on_progress=on_progress)
+    root = files.root
+    names, copies = find_photographs(root, files.coded)
+    check_names(names, place=str(root))
+    refuse_damaged(root, {name: files.path(name) for name in names}, look)
+    model = Model((), ())
+    if estimate_cameras is not no_cameras:
+        model = model_of_photographs(root, names, estimate_cameras=estimate_cameras, on_progress=on_progress)
     placed = {image.image_id: image.name for image in model.images}
-    capture = capture_of_model(root, model, names=placed, kind=KIND)
+    capture = capture_of_model(files, model, names=placed, kind=KIND)
     views = list(capture.views)
     for name in sorted(set(names) - set(placed.values())):
-        views.append(View(len(views), name, root / name, *image_size(root / name), None, None))
+        views.append(files.unposed(len(views), name))
     notes: tuple[str, ...] = ()
     if estimate_cameras is not no_cameras:
         notes = geometry_note(views, why=", as they overlap too little with the others" if placed else "")
@@ -128,20 +133,25 @@ def _readable_by_colmap(root: Path, names: Sequence[str], scratch: Path) -> tupl
     return scratch, name_of
 
 
-def find_photographs(root: Path) -> tuple[list[str], tuple[SmallerCopies, ...]]:
-    """POSIX paths below `root` of its photographs, sorted, and the folders of smaller copies that are none.
+def find_photographs(root: Path, coded: Collection[str] = ()) -> tuple[list[str], tuple[SmallerCopies, ...]]:
+    """POSIX paths below `root` of its photographs with those `coded`, sorted, and folders of smaller copies of them.
 
     Hidden folders, masks and depth are left out too.
     """
-    found = []
-    for folder, subfolders, files in os.walk(root):
-        subfolders[:] = [
-            name for name in subfolders if not name.startswith(".") and not _NO_PHOTOGRAPHS.fullmatch(name)
-        ]
-        found += [(Path(folder) / name).relative_to(root).as_posix() for name in files if is_image_name(name)]
+    found = [path.relative_to(root).as_posix() for path in files_with_photographs(root) if is_image_name(path.name)]
+    found += coded
     stems = Counter(PurePosixPath(name).with_suffix("").as_posix() for name in found)
     names = sorted([name for name in found if not is_other_picture(name, stems=stems)] or found)
     first = [name for name in names if not any(NUMBERED.fullmatch(part) for part in PurePosixPath(name).parent.parts)]
     copies = find_smaller_copies(root, first)
     copied = {path for folder in copies for path in folder.copies.values()}
     return [name for name in names if name not in copied], copies
+
+
+def files_with_photographs(root: Path) -> Iterator[Path]:
+    """All files at and below `root`, but for those in hidden folders and in folders of masks and depth."""
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = [
+            name for name in subfolders if not name.startswith(".") and not _NO_PHOTOGRAPHS.fullmatch(name)
+        ]
+        yield from (Path(folder, name) for name in files)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfstudio_mvc.capture.checks import check_names, image_size, images_in
+from nerfstudio_mvc.capture.coded_photographs import PhotographFiles
 from nerfstudio_mvc.capture.damaged_pictures import Look, headers_alone, refuse_damaged
 from nerfstudio_mvc.capture.nerfstudio_source import Fields, Frame, read_json, views_of_frames
 from nerfstudio_mvc.capture.unposed import geometry_note
@@ -59,7 +60,7 @@ def load_polycam(root: Path, folders: tuple[str, str], look: Look = headers_alon
         for name, path in files.items()
         if (camera := root / cameras / f"{path.stem}.json").is_file()
     ]
-    views = views_of_frames(frames, files)
+    views = views_of_frames(frames, files, PhotographFiles(root))
     placed = {view.name for view in views}
     for name, path in (files | others).items():
         if name not in placed:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from nerfstudio_mvc.capture.coded_photographs import CodedPhotograph
 from nerfstudio_mvc.capture.image_files import IMAGE_SUFFIXES
 
 OUTSIDE = "outside"
@@ -26,11 +27,13 @@ class NamedPaths:
     """Paths of the transforms.json in `root`, as they are asked for one by one.
 
     Attributes:
+        coded: photographs without an image file, as of `PhotographFiles`.
         files: path in the archive -> where the file lies.
         written: path as it stands in the file -> path in the archive, where the two differ.
     """
 
     root: Path
+    coded: Mapping[str, CodedPhotograph] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
 
@@ -48,11 +51,11 @@ class NamedPaths:
             path = self.root / candidate
             try:
                 found = path.is_file()
+                name = self._archived(path) if found or image else ""
             except (OSError, ValueError):  # longer than the system allows
-                found = False
-            if found:
-                name = self._archived(path)
-                self.files[name] = path
+                found, name = False, ""
+            if found or name in self.coded:
+                self.files[name] = path if found else self.coded[name].path
                 if PurePosixPath(text).as_posix() != name:
                     self.written[text] = name
                 return name

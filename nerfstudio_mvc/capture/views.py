@@ -14,6 +14,7 @@ import numpy as np
 
 from colmap_io.camera_models import CAMERA_MODELS, UNSUPPORTED_LENSES
 from colmap_io.records import Camera
+from nerfstudio_mvc.coded import Substream
 
 PRIOR_FOLDER = "mvc_prior"
 """Of a capture: where `ns-train mvc-splatfacto` leaves its Gaussians; no part of what is compressed."""
@@ -32,6 +33,7 @@ class View:
             model where COLMAP has none like it. None where the photograph was not placed.
         cam_from_world: world-to-camera, COLMAP axes (x right, y down, z forward); None with `camera`. float64 [4, 4]
         point_idxs: rows of `Capture.points` this view sees; empty where unknown. int64 [K]
+        source_bytes: of the photograph's own file, where `image_path` is one in which it is coded; else None.
     """
 
     view_idx: int
@@ -42,6 +44,7 @@ class View:
     camera: Camera | None
     cam_from_world: np.ndarray | None
     point_idxs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    source_bytes: int | None = None
 
     @property
     def has_geometry(self) -> bool:
@@ -67,7 +70,8 @@ class SourceView:
 
     Attributes:
         view: camera and size (its `image_path` is not read by a codec).
-        pixels: 8-bit RGB. uint8 [H, W, 3]
+        pixels: 8-bit RGB. uint8 [H, W, 3]; [0, 0, 3] of a view that is coded already
+        coded: the strings of such a view; only codecs take them that code every view by itself.
         depth: z-depth on the pixel grid of the photograph, lens distortion included, at any lower resolution,
             world units; None where there is no prior. float32 [h, w]
         depth_valid: where `depth` was seen rather than filled in. bool [h, w]
@@ -79,6 +83,7 @@ class SourceView:
     depth: np.ndarray | None = None
     depth_valid: np.ndarray | None = None
     file: bytes | None = None
+    coded: tuple[Substream, ...] = ()
 
 
 @dataclass(frozen=True)

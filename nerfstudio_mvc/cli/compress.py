@@ -22,7 +22,8 @@ class Compress:
     """Compress a capture (photographs and cameras) into one .mvc file."""
 
     data: Path
-    """A nerfstudio or COLMAP folder, Polycam's raw export, or bare photographs, whose cameras are then estimated."""
+    """A nerfstudio or COLMAP folder, Polycam's raw export, or bare photographs, whose cameras are then estimated;
+    for parahydra also .mvcv files of ns-mvc-encode-view in the place of photographs."""
     output: Path
     """The file to make, e.g. garden.mvc. It appears when it is complete and verified."""
     target_bpp: OptionalFloat = None

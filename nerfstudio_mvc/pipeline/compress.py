@@ -17,6 +17,7 @@ import numpy as np
 
 from colmap_io.camera_estimation import estimate_cameras
 from nerfstudio_mvc.archive.attachments import LeftOut
+from nerfstudio_mvc.archive.layout import CODEC_PARAHYDRA
 from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
 from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
 from nerfstudio_mvc.capture.open_capture import load_capture
@@ -26,6 +27,7 @@ from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import OutputError
 from nerfstudio_mvc.pipeline.capture_files import files_of_capture
+from nerfstudio_mvc.pipeline.coded_views import CodedViews, find_coded_views
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.group_encoder import GroupEncoder, plan_of
@@ -51,8 +53,8 @@ def compress_capture(
         compress_capture("garden", "garden.mvc", quality=6, depth="sparse")
 
     Args:
-        data: a nerfstudio folder, a COLMAP folder, or a folder of photographs (their cameras are then estimated);
-            or what `load_capture` made of one.
+        data: a nerfstudio folder, a COLMAP folder, or a folder of photographs (their cameras are then estimated), for
+            codec parahydra also with `.mvcv` files in the place of photographs; or what `load_capture` made of one.
         output: the file to make; it appears only when it is complete and verified.
         options: see `CompressOptions`; the defaults when None.
         on_event: receives the events of `progress`.
@@ -73,12 +75,17 @@ def compress_capture(
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
     run = Run(on_event or ignore_event, options)
     device = resolve_device(options.device)
+    coded = CodedViews()
+    if options.codec_name == CODEC_PARAHYDRA and not options.whole_files and not isinstance(data, Capture):
+        coded = find_coded_views(Path(data))
+        options = coded.settled(options)
     codec = open_codec_of(options, device)
     capture = data
     if not isinstance(data, Capture):
         capture = load_capture(
             Path(data),
             colmap_model=options.colmap_model,
+            coded=coded.found,
             estimate_cameras=estimate_cameras if codec.wants_cameras else no_cameras,
             whole_pictures=not options.whole_files,
             on_progress=run.step,
@@ -89,7 +96,7 @@ def compress_capture(
     quality, target = options.given_quality, target_of(options)
     if quality is not None:
         run.report(plan_of(capture.views, groups, codec, quality, device))
-    attachment_plan = files_of_capture(capture, mode=options.attachments, exclude=[output])
+    attachment_plan = files_of_capture(capture, mode=options.attachments, exclude=[output, *coded.files])
     with (
         ArchiveWriter(
             output,
@@ -125,7 +132,9 @@ def compress_capture(
         run.warn_of_others()
         run.step("packing and verifying", 0, 1)
         psnr_db = run.all_psnr_db(len(capture.views))
-        writer.finish(attachment_plan, image_metadata=run.noted_metadata(), view_psnr_db=psnr_db)
+        writer.finish(
+            attachment_plan, image_metadata=run.noted_metadata(), view_psnr_db=() if run.encoded_apart else psnr_db
+        )
         run.step("packing and verifying", 1, 1)
     return _report(
         summarize(output),

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from nerfstudio_mvc.archive.carried_strings import packed_size, with_carried
 from nerfstudio_mvc.archive.coded_groups import CodedGroups
 from nerfstudio_mvc.archive.integrity import pixel_check
-from nerfstudio_mvc.capture.image_files import carried_bytes_of
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
 from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, MultiViewCodec
@@ -100,6 +99,8 @@ class GroupEncoder:
         )
         notes = {}
         for source in group.sources:
+            if source.coded:
+                continue
             view, decoded = source.view, encoded.reconstructions[source.view.view_idx]
             metadata = self.run.metadata.get(view.view_idx)
             notes[view.view_idx] = note_of_view(view.name, source.pixels, decoded, metadata)
@@ -115,16 +116,13 @@ class GroupEncoder:
         """Bytes of the photographs' files that are put back as they were."""
         if not self.carry:
             return {}
-        return {source.view.view_idx: self._carried_of(source.view) for source in group.sources}
+        return {source.view.view_idx: self.run.carried_of(source.view) for source in group.sources}
 
     def carried_bytes(self) -> int:
         """What these take in the archive, all together."""
         if not self.carry:
             return 0
-        return sum(packed_size(self._carried_of(view)) for view in self.views.values())
-
-    def _carried_of(self, view: View) -> CarriedBytes:
-        return carried_bytes_of(self.run.read_file(view))
+        return sum(packed_size(self.run.carried_of(view)) for view in self.views.values())
 
     def _view_done(self, view: View, payload_bytes: int, group_idx: int) -> ViewDone:
         return ViewDone(

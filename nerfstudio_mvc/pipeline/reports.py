@@ -57,6 +57,29 @@ class CompressReport:
 
 
 @dataclass(frozen=True)
+class EncodeViewReport:
+    """What became of one photograph.
+
+    Attributes:
+        output: the file.
+        quality: 1 to 8.
+        width, height: pixels.
+        source_bytes, file_bytes: of the photograph and of the file.
+        psnr_db: of the view by itself, dB.
+        warnings: what of the photograph's file is lost.
+    """
+
+    output: Path
+    quality: float
+    width: int
+    height: int
+    source_bytes: int
+    file_bytes: int
+    psnr_db: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DecompressReport:
     """What was restored.
 

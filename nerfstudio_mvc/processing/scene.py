@@ -28,6 +28,7 @@ from colmap_io.model_folder import write_model
 from colmap_io.records import Model
 from nerfstudio_mvc.archive.work_folder import OtherInputsError, WorkFolder
 from nerfstudio_mvc.capture.checks import image_size, listed
+from nerfstudio_mvc.capture.coded_photographs import PhotographFiles
 from nerfstudio_mvc.capture.colmap_source import capture_of_model
 from nerfstudio_mvc.capture.photo_source import KIND, model_of_photographs
 from nerfstudio_mvc.capture.ply_points import ply_of_points
@@ -237,7 +238,7 @@ def _write_cameras(scene: Path, model: Model, names: Names) -> dict[str, Any]:
     """Write model, points and transforms.json; what the record says of them."""
     write_model(model, scene / MODEL_FOLDER)
     paths = {image.image_id: f"images/{image.name}" for image in model.images}
-    capture = capture_of_model(scene, model, names=paths, kind=KIND)
+    capture = capture_of_model(PhotographFiles(scene), model, names=paths, kind=KIND)
     (scene / POINTS_NAME).write_bytes(ply_of_points(capture.points @ Z_UP[:, :3].T, capture.point_colors))
     transforms, _ = transforms_of_views(
         capture.views,

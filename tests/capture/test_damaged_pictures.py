@@ -12,6 +12,7 @@ from raw_codec import RawCodec
 from small_captures import tree, write_nerfstudio_capture
 
 from nerfstudio_mvc import compress_capture, decompress_archive
+from nerfstudio_mvc.capture.coded_photographs import PhotographFiles
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.photo_source import load_photographs
 from nerfstudio_mvc.errors import CaptureError
@@ -64,7 +65,7 @@ def test_bare_photographs_too(capture: Path) -> None:
         load_capture(capture, estimate_cameras=nobody, whole_pictures=True)
     with pytest.raises(CaptureError, match=r"frame_00003.jpg: unreadable"):
         (capture / "images/frame_00003.jpg").write_bytes(b"")
-        load_photographs(capture, estimate_cameras=nobody)
+        load_photographs(PhotographFiles(capture), estimate_cameras=nobody)
 
 
 def test_those_without_a_camera_are_carried_as_they_are(capture: Path, tmp_path: Path) -> None:

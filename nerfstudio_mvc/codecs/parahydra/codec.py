@@ -15,13 +15,10 @@ from nerfstudio_mvc.capture.views import SourceView, View
 from nerfstudio_mvc.codecs.interface import EncodedGroup, StepDone, ViewDone, check_pixels, step_counter
 from nerfstudio_mvc.codecs.parahydra.explained import explained
 from nerfstudio_mvc.codecs.parahydra.joint_decoding import JointDecoder, candidates_of
-from nerfstudio_mvc.codecs.parahydra.stills import Still, decode_still, encode_still
-from nerfstudio_mvc.coded import CodedGroup, CodedView
+from nerfstudio_mvc.codecs.parahydra.stills import PROFILE, Still, decode_still, encode_still
+from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.errors import ArchiveError
-
-PROFILE = "parahydra-1"
-"""Stands where other codecs name their weights: what a decoder of the strings must know."""
 
 
 class ParaHydraCodec:
@@ -45,20 +42,26 @@ class ParaHydraCodec:
         on_view: ViewDone | None = None,
         on_step: StepDone | None = None,
     ) -> EncodedGroup:
-        """See `MultiViewCodec`; the strings of a view are those of a group of it alone.
+        """See `MultiViewCodec`; the strings of a view are those of a group of it alone, or those it has already.
 
         Raises:
+            ArchiveError: strings that a view has already do not decode to what it needs.
             ShapeError: pixels that are not uint8 [height, width, 3] of their view.
             MvcError: there is no AV1 encoder.
         """
         for source in views:
-            check_pixels(source)
+            if not source.coded:
+                check_pixels(source)
         count = step_counter(on_step, "coding views alone", before=0, total=len(views))
         coded: list[CodedView] = []
         stills: dict[int, Still] = {}
         for position, source in enumerate(views):
-            substreams, stills[position] = encode_still(source.pixels, quality=quality, effort=self.effort)
-            coded.append(CodedView(source.view.view_idx, substreams))
+            strings = source.coded
+            if strings:
+                stills[position] = _decoded(strings, source.view)
+            else:
+                strings, stills[position] = encode_still(source.pixels, quality=quality, effort=self.effort)
+            coded.append(CodedView(source.view.view_idx, strings))
             if count is not None:
                 count(position + 1)
         joint, shown = JointDecoder(stills), {}
@@ -110,8 +113,15 @@ def _stills(coded: CodedGroup, views: Sequence[View], wanted: Collection[int]) -
     for position in sorted(needed):
         view = views[position]
         try:
-            stills[position] = decode_still(coded.views[position].substreams, sizes[position])
-        except ArchiveError as error:
+            stills[position] = _decoded(coded.views[position].substreams, view)
+        except ArchiveError:
             if position in wanted:
-                raise ArchiveError(f'view {view.view_idx} "{view.name}": {error}') from error
+                raise
     return stills
+
+
+def _decoded(strings: tuple[Substream, ...], view: View) -> Still:
+    try:
+        return decode_still(strings, (view.height, view.width))
+    except ArchiveError as error:
+        raise ArchiveError(f'view {view.view_idx} "{view.name}": {error}') from error
