@@ -48,6 +48,8 @@ class RawCodec:
         pixels = {}
         for view, coded_view in zip(views, coded.views, strict=True):
             if wanted is None or view.view_idx in wanted:
+                if not coded_view.substreams:
+                    raise ArchiveError(f"view {view.view_idx} has no strings")
                 pixels[view.view_idx] = _pixels(coded_view.substreams[0].payload, view)
                 if on_view:
                     on_view(view.view_idx, 0)

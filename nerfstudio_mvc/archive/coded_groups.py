@@ -134,7 +134,7 @@ class CodedGroups:
         except ArchiveError:
             return None
         group, damage = cut_strings(data, header)
-        whole = damage is None and group.group_idx == group_idx and group.coding_order == self._groups[group_idx]
+        whole = not damage and group.group_idx == group_idx and group.coding_order == self._groups[group_idx]
         return group.payload_bytes if whole else None
 
 

@@ -117,7 +117,7 @@ def _view_header(reader: FieldReader, names: list[str]) -> ViewHeader:
 
 @dataclass(frozen=True)
 class StringDamage:
-    """The first string of a group that is not what was written; `computed` is None where bytes are missing."""
+    """A string of a group that is not what was written; `computed` is None where bytes are missing."""
 
     view_position: int
     name: str
@@ -125,19 +125,26 @@ class StringDamage:
     computed: int | None
 
 
-def cut_strings(data: bytes, header: GroupHeader) -> tuple[CodedGroup, StringDamage | None]:
-    """The views before the first damaged string, in coding order, and that damage (None when all is well)."""
+def cut_strings(data: bytes, header: GroupHeader) -> tuple[CodedGroup, tuple[StringDamage, ...]]:
+    """All views of a group, in coding order, and what is damaged of them.
+
+    A view with a damaged string has none but, where that is whole, the one with bytes of the photograph's file.
+    """
     position = header.header_bytes
     views: list[CodedView] = []
+    damages: list[StringDamage] = []
     for view_position, view in enumerate(header.views):
-        substreams = []
+        substreams, lost = [], False
         for string in view.strings:
             payload = data[position : position + string.payload_bytes]
             position += string.payload_bytes
             computed = string_check(payload) if len(payload) == string.payload_bytes else None
-            if computed != string.check:
-                damage = StringDamage(view_position, string.name, string.check, computed)
-                return CodedGroup(header.group_idx, tuple(views)), damage
-            substreams.append(Substream(string.name, payload))
+            if computed == string.check:
+                substreams.append(Substream(string.name, payload))
+            else:
+                damages.append(StringDamage(view_position, string.name, string.check, computed))
+                lost |= string.name != layout.FILE_STRING
+        if lost:
+            substreams = [substream for substream in substreams if substream.name == layout.FILE_STRING]
         views.append(CodedView(view.view_idx, tuple(substreams)))
-    return CodedGroup(header.group_idx, tuple(views)), None
+    return CodedGroup(header.group_idx, tuple(views)), tuple(damages)

@@ -16,7 +16,14 @@ from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.archived_paths import check_path
 from nerfstudio_mvc.archive.camera_table import decode_cameras, views_of_table
 from nerfstudio_mvc.archive.container import Container
-from nerfstudio_mvc.archive.group_entry import PREFIX, GroupHeader, cut_strings, decode_header, header_length
+from nerfstudio_mvc.archive.group_entry import (
+    PREFIX,
+    GroupHeader,
+    StringDamage,
+    cut_strings,
+    decode_header,
+    header_length,
+)
 from nerfstudio_mvc.archive.image_metadata import read_metadata
 from nerfstudio_mvc.archive.large_files import entry_of, read_large_file
 from nerfstudio_mvc.archive.manifest import Manifest, decode_manifest
@@ -30,17 +37,24 @@ if TYPE_CHECKING:
 
 
 class DamagedGroupError(ArchiveError):
-    """A group with damaged strings; what stands before the damage still decodes.
+    """A group with damaged strings; views that do not hang on a damaged one still decode.
 
     Attributes:
-        intact: the group's views before the damage, in coding order (may be empty).
-        lost_view_idxs: the views from the damage on, in coding order.
+        intact: the group with its whole strings alone: all its views, or none where nothing can be found in it.
+        damaged_view_idxs: the views with a damaged string, in coding order.
+        lost_view_idxs: of these, those whose picture is lost; which others hang on them is the codec's business.
     """
 
-    def __init__(self, message: str, *, intact: CodedGroup, lost_view_idxs: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        intact: CodedGroup,
+        damaged_view_idxs: tuple[int, ...],
+        lost_view_idxs: tuple[int, ...],
+    ) -> None:
         super().__init__(message)
-        self.intact = intact
-        self.lost_view_idxs = lost_view_idxs
+        self.intact, self.damaged_view_idxs, self.lost_view_idxs = intact, damaged_view_idxs, lost_view_idxs
 
 
 class ArchiveReader:
@@ -124,15 +138,9 @@ class ArchiveReader:
         header = self.group_header(group_idx)
         name = layout.group_entry(group_idx)
         data = self.container.read_unchecked(name)
-        group, damage = cut_strings(data, header)
-        if damage is not None:
-            view_idx = header.views[damage.view_position].view_idx
-            computed = "cut off" if damage.computed is None else f"computed {damage.computed:04x}"
-            detail = (
-                f'{self.path}: view {view_idx} "{self.manifest.views[view_idx].name}", substream "{damage.name}": '
-                f"checksum mismatch (stored {damage.stored:04x}, {computed})."
-            )
-            raise self._lost(group_idx, detail, intact=group)
+        group, damages = cut_strings(data, header)
+        if damages:
+            raise self._partly_lost(group, damages)
         if len(data) != header.header_bytes + header.payload_bytes or crc32(data) != self.container.crc(name):
             raise self._lost(group_idx, f"{self._what(group_idx)}: checksum of the whole group mismatches.")
         return group
@@ -231,16 +239,37 @@ class ArchiveReader:
     def _what(self, group_idx: int) -> str:
         return f"{self.path}, group {group_idx}"
 
-    def _lost(self, group_idx: int, detail: str, *, intact: CodedGroup | None = None) -> DamagedGroupError:
+    def _lost(self, group_idx: int, detail: str) -> DamagedGroupError:
         order = self.manifest.groups[group_idx]
-        lost = order[len(intact.views) :] if intact else order
-        part = f"the rest of group {group_idx}" if intact and intact.views else f"all of group {group_idx}"
-        noun, verb = ("View", "is") if len(lost) == 1 else ("Views", "are")
-        message = (
-            f"{detail} {noun} {_ranges(lost)}, {part}, {verb} lost; all others decode: "
-            f"ns-mvc-decompress --archive {self.path.name} --output-dir out --skip-damaged"
+        noun, verb = ("View", "is") if len(order) == 1 else ("Views", "are")
+        message = f"{detail} {noun} {_ranges(order)}, all of group {group_idx}, {verb} lost; {self._remedy()}"
+        return DamagedGroupError(
+            message, intact=CodedGroup(group_idx, ()), damaged_view_idxs=order, lost_view_idxs=order
         )
-        return DamagedGroupError(message, intact=intact or CodedGroup(group_idx, ()), lost_view_idxs=lost)
+
+    def _partly_lost(self, group: CodedGroup, damages: Sequence[StringDamage]) -> DamagedGroupError:
+        order = group.coding_order
+        damaged = tuple(dict.fromkeys(order[damage.view_position] for damage in damages))
+        lost = tuple(
+            dict.fromkeys(order[damage.view_position] for damage in damages if damage.name != layout.FILE_STRING)
+        )
+        first = damages[0]
+        computed = "cut off" if first.computed is None else f"computed {first.computed:04x}"
+        more = f" and {len(damages) - 1} more" if len(damages) > 1 else ""
+        detail = (
+            f'{self.path}: view {damaged[0]} "{self.manifest.views[damaged[0]].name}", substream "{first.name}"{more}: '
+            f"checksum mismatch (stored {first.stored:04x}, {computed})."
+        )
+        noun, pronoun = ("View", "it") if len(lost) == 1 else ("Views", "them")
+        what = f"{noun} {_ranges(lost)} of group {group.group_idx} and what hangs on {pronoun}: lost"
+        if not lost:
+            what = "Bytes of photographs' files that are no picture are lost"
+        return DamagedGroupError(
+            f"{detail} {what}; {self._remedy()}", intact=group, damaged_view_idxs=damaged, lost_view_idxs=lost
+        )
+
+    def _remedy(self) -> str:
+        return f"all others decode: ns-mvc-decompress --archive {self.path.name} --output-dir out --skip-damaged"
 
     @cached_property
     def case_collisions(self) -> tuple[str, ...]:

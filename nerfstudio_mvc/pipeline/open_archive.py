@@ -6,7 +6,7 @@ Writing folders is `decompress`'s business, figures are `evaluate`'s; both decod
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -183,7 +183,7 @@ class OpenArchive:
         try:
             return _StoredGroup(self.reader.read_group(group_idx), wanted, self.reader.pixel_checks(group_idx), "")
         except DamagedGroupError as damage:
-            if not skip_damaged and not set(wanted).isdisjoint(damage.lost_view_idxs):
+            if not skip_damaged and not set(wanted).isdisjoint(damage.damaged_view_idxs):
                 raise
             return _StoredGroup(damage.intact, wanted, self.reader.pixel_checks(group_idx), str(damage))
 
@@ -193,18 +193,28 @@ class OpenArchive:
         readable = [view_idx for view_idx in group.wanted if view_idx in coded.coding_order]
         contents: dict[int, bytes] = {}
         pixels: dict[int, np.ndarray] = {}
+
+        def decode(wanted: Sequence[int]) -> None:
+            with _lack_of_memory_told(views):
+                if files and isinstance(self.codec, KeepsFiles):
+                    contents.update(self.codec.files_of_group(coded, views, wanted=wanted, on_view=on_view))
+                else:
+                    quality = self.reader.manifest.quality
+                    pixels.update(
+                        self.codec.decode_group(coded, views, quality=quality, wanted=wanted, on_view=on_view)
+                    )
+
         problem = ""
         try:
-            with _lack_of_memory_told(views):
-                if readable and files and isinstance(self.codec, KeepsFiles):
-                    contents = self.codec.files_of_group(coded, views, wanted=readable, on_view=on_view)
-                elif readable:
-                    quality = self.reader.manifest.quality
-                    pixels = self.codec.decode_group(coded, views, quality=quality, wanted=readable, on_view=on_view)
+            if readable:
+                decode(readable)
         except ArchiveError as error:
             if not skip_damaged:
                 raise ArchiveError(f"{self.archive}: group {coded.group_idx}: {error}") from error
             problem = str(error)
+            for view_idx in readable:  # those that do not hang on what is damaged
+                with suppress(ArchiveError):
+                    decode([view_idx])
         return DecodedGroup(
             group_idx=coded.group_idx,
             pixels=pixels,

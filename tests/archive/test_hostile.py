@@ -15,6 +15,7 @@ from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.integrity import verify
 from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
 from nerfstudio_mvc.archive.summary import summarize
+from nerfstudio_mvc.coded import CodedView
 from nerfstudio_mvc.errors import ArchiveError
 
 COPIES = {"path": "images_2", "source": "images", "suffix": "", "views": [0], "sizes": [[5, 5, 1]], "bytes": 9}
@@ -111,14 +112,14 @@ def test_flipped_string_is_found_and_named(archive, tmp_path):
         assert reader.read_group(1).coding_order == (2,)
         with pytest.raises(DamagedGroupError) as caught:
             reader.read_group(0)
-    assert caught.value.intact.views == group.views[:1]
+    assert caught.value.intact.views == (group.views[0], CodedView(1, ()))
     assert caught.value.lost_view_idxs == (1,)
     message = str(caught.value)
     assert message.startswith(
         f'{damaged}: view 1 "images/frame 01 ü.jpg", substream "image/y/step0": checksum mismatch (stored '
     )
     assert message.endswith(
-        "View 1, the rest of group 0, is lost; all others decode: "
+        "View 1 of group 0 and what hangs on it: lost; all others decode: "
         "ns-mvc-decompress --archive damaged.mvc --output-dir out --skip-damaged"
     )
     report = verify(damaged)

@@ -12,6 +12,7 @@ from tiny_lmvic import plane_views
 
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
 from nerfstudio_mvc.codecs.lmvic.frame_head import FrameHead, read_frame
+from nerfstudio_mvc.codecs.lmvic.group_strings import stream_order
 from nerfstudio_mvc.codecs.lmvic.slots import SlotPlan
 from nerfstudio_mvc.codecs.lmvic.stream_plan import plan_group
 from nerfstudio_mvc.codecs.lmvic.stream_rate import stream_rate
@@ -50,6 +51,12 @@ def changed(coded: CodedGroup, position: int, name: str, payload: bytes | None) 
     parts += [] if payload is None else [Substream(name, payload)]
     views = list(coded.views)
     views[position] = CodedView(view.view_idx, tuple(parts))
+    return CodedGroup(coded.group_idx, tuple(views))
+
+
+def gap(coded: CodedGroup, position: int) -> CodedGroup:
+    """A group as an archive gives it back whose view at `position` is damaged."""
+    views = [CodedView(view.view_idx, () if at == position else view.substreams) for at, view in enumerate(coded.views)]
     return CodedGroup(coded.group_idx, tuple(views))
 
 
@@ -114,6 +121,25 @@ def test_sizes_without_depth_and_single_views(sources):
             shown = tiny_codec().decode_group(found.coded, views, quality=5.0, wanted=wanted)
             for view_idx, pixels in shown.items():
                 assert np.array_equal(pixels, found.reconstructions[view_idx])
+
+
+def test_exactly_the_views_that_hang_on_a_damaged_one_are_lost(sources, encoded):
+    views = [source.view for source in sources]
+
+    def order(strings, view):
+        return stream_order(strings, encoded.coded, views, [view.view_idx], most=2)
+
+    chains = [set(order(strings_of(encoded), view)) for view in views]
+    assert len(set(map(len, chains))) > 2
+    for damaged in range(len(views)):
+        strings = strings_of(encoded)
+        strings[damaged] = {}
+        for view, chain in zip(views, chains, strict=True):
+            if damaged not in chain:
+                assert set(order(strings, view)) == chain
+                continue
+            with pytest.raises(ArchiveError):
+                tiny_codec().decode_group(gap(encoded.coded, damaged), views, quality=5.0, wanted=[view.view_idx])
 
 
 @pytest.mark.parametrize("name", ["frame", "depth", "references"])

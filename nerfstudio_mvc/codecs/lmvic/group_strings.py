@@ -108,12 +108,14 @@ def stream_order(
     Raises:
         ArchiveError: as there; views that come before one they hang on.
     """
-    heads = [
-        read_frame(own.get(FRAME, b""), what=f"view {position} of a group")[0] for position, own in enumerate(strings)
-    ]
+    heads = {
+        position: read_frame(own[FRAME], what=f"view {position} of a group")[0]
+        for position, own in enumerate(strings)
+        if FRAME in own
+    }
     keys = {
-        (view.width, view.height): position
-        for position, (view, head) in enumerate(zip(views, heads, strict=True))
+        (views[position].width, views[position].height): position
+        for position, head in heads.items()
         if head.form is not None
     }
     needed: dict[int, list[int]] = {}
@@ -126,6 +128,8 @@ def stream_order(
         needed[position] = references
         key = keys.get((views[position].width, views[position].height))
         others = references if key in (None, position) else [*references, key]
+        if not heads.keys() >= set(others):
+            raise ArchiveError(f"view {position} of a group hangs on one that is damaged")
         if any(heads[other].rank >= heads[position].rank for other in others):
             raise ArchiveError(f"view {position} of a group hangs on one that comes after it: the archive is damaged")
         waiting += others
