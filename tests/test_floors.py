@@ -1,4 +1,4 @@
-"""Imports follow the floors: the table of README's "Architecture" is read and held against what the code imports."""
+"""Imports follow the floors: the table of docs/architecture.md is read and held against what the code imports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Floor:
 
 
 def floors(readme: str) -> dict[str, Floor]:
-    """Place -> its line in README's table of the architecture."""
+    """Place -> its line in the table of docs/architecture.md."""
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in re.findall(r"^\| \d.*$", readme, re.M)]
     numbers = {
         name.removesuffix("/").removesuffix(".py"): int(row[0])
@@ -63,7 +63,7 @@ def third_parties(cell: str) -> dict[str, frozenset[str]]:
     return found
 
 
-FLOORS = floors((ROOT / "README.md").read_text(encoding="utf-8"))
+FLOORS = floors((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))
 
 
 def source_files() -> list[Path]:
@@ -105,7 +105,7 @@ def test_imports_stay_on_their_floor(path: Path) -> None:
     place = place_of(module)
     if place == "nerfstudio_mvc":
         return  # the front door: resolves its names on first use
-    assert place in FLOORS, f'{place} is not in the floor table of README.md, section "Architecture"'
+    assert place in FLOORS, f"{place} is not in the floor table of docs/architecture.md"
     floor = FLOORS[place]
     for name in imported_modules(path):
         top = name.split(".")[0]
