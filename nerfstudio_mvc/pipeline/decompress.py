@@ -183,8 +183,8 @@ class _Restore:
                     self.warn(decoded.problem)
         if self.differing:
             self.warn(
-                f"{len(self.differing)} of {count} views decode to slightly other pixels than on the machine that "
-                f"wrote the archive: {_some(self.differing)}"
+                f"{len(self.differing)} of {count} views differ by single grey levels from what the writer's machine "
+                f"saw, as this one rounds otherwise; nothing is damaged: {_some(self.differing)}"
             )
 
     def attachments(self) -> None:

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from nerfstudio_mvc.archive.carried_strings import packed_size, with_carried
+from nerfstudio_mvc.archive.cell_means import with_cell_means
 from nerfstudio_mvc.archive.coded_groups import CodedGroups
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
@@ -109,7 +110,8 @@ class GroupEncoder:
     def _keep(self, group: _Group, encoded: EncodedGroup, notes: dict[int, ViewNote]) -> None:
         checks = {view_idx: pixel_check(pixels) for view_idx, pixels in encoded.reconstructions.items()}
         self.writer.keep(_notes_name(group.group_idx), pack_notes(notes))
-        self.writer.add_group(with_carried(encoded.coded, self._carried(group)), pixel_checks=checks)
+        coded = with_cell_means(encoded.coded, encoded.reconstructions)
+        self.writer.add_group(with_carried(coded, self._carried(group)), pixel_checks=checks)
         self.run.notes |= notes
 
     def _carried(self, group: _Group) -> dict[int, CarriedBytes]:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from nerfstudio_mvc.archive.carried_strings import without_carried
+from nerfstudio_mvc.archive.cell_means import shows_the_same, without_cell_means
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.reader import ArchiveReader, DamagedGroupError
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
@@ -34,8 +35,8 @@ class DecodedGroup:
         pixels: view_idx -> uint8 [H, W, 3] of the wanted views that decoded.
         files: view_idx -> the photograph's file, in place of its pixels, where that was asked for and can be had.
         carried: view_idx -> other bytes of the photograph's file, where there are some.
-        differing: view_idx of views whose pixels are not exactly those the encoder saw.
-        lost: view_idx of wanted views that are damaged.
+        differing: view_idx of views whose pixels are not exactly those the encoder saw, but show the same.
+        lost: view_idx of wanted views that are damaged, or show something else.
         problem: why they are lost; "" when nothing is.
     """
 
@@ -189,6 +190,7 @@ class OpenArchive:
 
     def _decode_group(self, group: _StoredGroup, *, files: bool, skip_damaged: bool, on_view: ViewDone) -> DecodedGroup:
         coded, carried = without_carried(group.coded)
+        coded, means = without_cell_means(coded)
         views: list[View] = [self.views[view_idx] for view_idx in coded.coding_order]
         readable = [view_idx for view_idx in group.wanted if view_idx in coded.coding_order]
         contents: dict[int, bytes] = {}
@@ -215,12 +217,22 @@ class OpenArchive:
             for view_idx in readable:  # those that do not hang on what is damaged
                 with suppress(ArchiveError):
                     decode([view_idx])
+        differing = tuple(idx for idx in pixels if pixel_check(pixels[idx]) != group.pixel_checks.get(idx))
+        wrong = [idx for idx in differing if idx in means and not shows_the_same(pixels[idx], means[idx])]
+        if wrong:
+            problem = f'view {wrong[0]} "{self.views[wrong[0]].name}" decodes to another picture than was stored'
+            if not skip_damaged:
+                raise ArchiveError(
+                    f"{self.archive}: group {coded.group_idx}: {problem}: fetch or make the archive again"
+                )
+            for view_idx in wrong:
+                del pixels[view_idx]
         return DecodedGroup(
             group_idx=coded.group_idx,
             pixels=pixels,
             files=contents,
             carried=carried,
-            differing=tuple(idx for idx in pixels if pixel_check(pixels[idx]) != group.pixel_checks.get(idx)),
+            differing=tuple(idx for idx in differing if idx in pixels),
             lost=tuple(idx for idx in group.wanted if idx not in pixels and idx not in contents),
             problem=group.problem or problem,
         )

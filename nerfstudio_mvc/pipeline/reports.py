@@ -107,7 +107,7 @@ class DecompressReport:
 
 @dataclass(frozen=True)
 class DecodeCheck:
-    """Names of the views that decode exactly, that decode to other pixels, and that do not decode."""
+    """Names of the views that decode exactly, but for single grey levels, and not or to another picture."""
 
     exact: tuple[str, ...]
     differing: tuple[str, ...]

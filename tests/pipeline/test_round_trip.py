@@ -12,6 +12,7 @@ from raw_codec import OtherPixelsCodec, RawCodec
 from small_captures import tree, write_nerfstudio_capture
 
 from nerfstudio_mvc import compress_capture, decompress_archive, evaluate_archive, open_archive
+from nerfstudio_mvc.archive.cell_means import cell_means, shows_the_same
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, MvcError, OutputError
 from nerfstudio_mvc.pipeline.decode_check import check_decoding
 from nerfstudio_mvc.pipeline.progress import Planned, ViewDone, Warned
@@ -147,6 +148,31 @@ def test_pixels_of_another_machine_are_named_not_refused(capture: Path, tmp_path
     check = check_decoding(archive, codec=OtherPixelsCodec())
     assert (len(check.exact), len(check.differing)) == (0, 5)
     assert len(check_decoding(archive, codec=RawCodec()).exact) == 5
+
+
+def test_another_picture_is_no_rounding(capture: Path, tmp_path: Path) -> None:
+    class Exchanging(RawCodec):
+        def decode_group(self, coded, views, **settings):
+            pixels = super().decode_group(coded, views, **settings)
+            return dict(zip(pixels, reversed(pixels.values()), strict=True))
+
+    archive = compressed(capture, group_size=4)
+    with pytest.raises(ArchiveError, match="another picture"):
+        decompress_archive(archive, tmp_path / "out", codec=Exchanging())
+    check = check_decoding(archive, codec=Exchanging())
+    assert (len(check.exact), check.differing, len(check.lost)) == (1, (), 4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 9), (64, 48), (101, 67)])
+def test_rounding_is_told_from_another_picture(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    pixels, other = rng.integers(1, 255, (2, *size, 3), np.uint8)
+    rounded = pixels + rng.integers(-1, 2, pixels.shape).astype(np.int8).astype(np.uint8)
+    assert len(cell_means(pixels)) <= 16
+    assert shows_the_same(rounded, cell_means(pixels))
+    if min(size) > 8:
+        assert not shows_the_same(other // 2, cell_means(pixels))
+    assert not shows_the_same(pixels, b"")
 
 
 def test_damaged_view_is_lost_alone(capture: Path, tmp_path: Path) -> None:
