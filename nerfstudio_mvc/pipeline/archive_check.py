@@ -20,7 +20,7 @@ class ArchiveCheck:
     @property
     def ok(self) -> bool:
         decoding = self.decoding
-        return self.bytes.ok and (decoding is None or not (decoding.differing or decoding.lost))
+        return self.bytes.ok and (decoding is None or not decoding.lost)
 
 
 def check_archive(
