@@ -97,8 +97,9 @@ def _run(job: MappingJob, messages: Path, report: Progress) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(job.to_json())
-            process.stdin.close()
+            # Left open: the program ends where this one does.
+            process.stdin.write(job.to_json() + b"\n")
+            process.stdin.flush()
             for line in process.stdout:
                 match _answer(line):
                     case ["progress", str(stage), int(done), int(total)]:

@@ -4,9 +4,10 @@ Owns the settings of feature extraction, matching and mapping. It runs as a prog
 `camera_estimation`: pycolmap and Pillow bring two builds of zlib into one process, after which writing a PNG corrupts
 memory (seen with pycolmap 4.2.1 and Pillow 13.0.0).
 
-``python -m colmap_io.mapping`` reads one JSON object from standard input, a `MappingJob`. It answers on
+``python -m colmap_io.mapping`` reads one JSON object from standard input, a `MappingJob` in one line. It answers on
 standard output with one JSON array per line: ``["progress", stage, done, total]``, and at the end ``["done"]`` or
-``["failed", reason]``. pycolmap's own messages go to standard error. It ends when nobody reads its answers any more.
+``["failed", reason]``. pycolmap's own messages go to standard error. When its standard input is closed it ends at once:
+whoever asked was killed, and may ask another one to go on with the same database.
 """
 
 from __future__ import annotations
@@ -222,14 +223,16 @@ def main() -> None:
     """Read a job from standard input, do it, answer on standard output."""
 
     def answer(*words: object) -> None:
-        try:
-            sys.stdout.write(json.dumps(words) + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError:
-            os._exit(1)  # whoever wanted the answer was killed; from a thread too
+        sys.stdout.write(json.dumps(words) + "\n")
+        sys.stdout.flush()
+
+    def end_with_input() -> None:
+        os.read(sys.stdin.fileno(), 1)  # sys.stdin itself would be locked when the program is done
+        os._exit(1)
 
     pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value
-    job = MappingJob.from_json(sys.stdin.read())
+    job = MappingJob.from_json(sys.stdin.readline())
+    threading.Thread(target=end_with_input, daemon=True).start()
     try:
         run_mapping(job, lambda stage, done, total: answer("progress", stage, done, total))
     except (RuntimeError, ValueError) as error:

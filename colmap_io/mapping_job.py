@@ -56,7 +56,7 @@ class MappingJob:
         return matching == "exhaustive" or (matching == "auto" and len(self.names) <= EXHAUSTIVE_UP_TO)
 
     def to_json(self) -> bytes:
-        """One JSON object."""
+        """One JSON object, in one line."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod

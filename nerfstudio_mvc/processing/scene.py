@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -169,11 +170,14 @@ def _process(
             scene, mapping = work.path / "scene", work.path / "mapping"
             for folder in (scene, mapping):
                 folder.mkdir(exist_ok=True)
-            names = gather(scene / "images", work.path, step)
-            in_order = [name for split in names.values() for name in split]
-            _make_smaller(scene, in_order, settings, step)
-            estimate = partial(estimate_cameras, settings=settings.mapping(video=video), scratch=mapping)
-            model = model_of_photographs(scene / "images", in_order, estimate_cameras=estimate, on_progress=step)
+            with _hidden_place_left_out(scene):
+                names = gather(scene / "images", work.path, step)
+                in_order = [name for split in names.values() for name in split]
+                # First of all, as it finds damaged photographs.
+                paths = [f"images/{name}" for name in in_order]
+                make_smaller_pictures(scene, paths, num_downscales=settings.num_downscales, on_progress=step)
+                estimate = partial(estimate_cameras, settings=settings.mapping(video=video), scratch=mapping)
+                model = model_of_photographs(scene / "images", in_order, estimate_cameras=estimate, on_progress=step)
             if not model.images:
                 raise CaptureError(
                     f"{files[0].parent}: no cameras can be found for these {len(in_order)} photographs: take more of "
@@ -225,13 +229,15 @@ def _report(output_dir: Path, made: Mapping[str, Any], start_s: float, *, done_b
     )
 
 
-def _make_smaller(scene: Path, names: Sequence[str], settings: ProcessSettings, step: Progress) -> None:
-    paths = [f"images/{name}" for name in names]
+@contextmanager
+def _hidden_place_left_out(scene: Path) -> Iterator[None]:
+    """Where photographs lie before all is done, nobody needs to know: messages say ``images/..``."""
     try:
-        make_smaller_pictures(scene, paths, num_downscales=settings.num_downscales, on_progress=step)
+        yield
     except CaptureError as error:
-        # Where they lie for now, nobody knows.
-        raise CaptureError(str(error).replace(f"{scene / 'images'}/", "")) from None
+        raise CaptureError(
+            str(error).replace(f"{scene.absolute()}{os.sep}", "").replace(f"{scene}{os.sep}", "")
+        ) from None
 
 
 def _write_cameras(scene: Path, model: Model, names: Names) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,18 +14,19 @@ from PIL import Image
 from colmap_io import camera_estimation
 from colmap_io.camera_estimation import estimate_cameras
 from colmap_io.errors import MappingError
-from colmap_io.mapping_job import MappingSettings
+from colmap_io.mapping_job import MappingJob, MappingSettings
 from colmap_io.model_folder import read_model
 from colmap_io.rotation import matrix_from_quaternion
 
-SAMPLE = Path(__file__).parents[2] / "examples/data/nerfstudio/colmap/sparse/0"
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "examples/data/nerfstudio/colmap/sparse/0"
 needs_pycolmap = pytest.mark.skipif(find_spec("pycolmap") is None, reason="pycolmap is not installed")
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) -> None:
     """Let `program` run in place of `colmap_io.mapping`; it finds the job in `job`."""
     script = tmp_path / "stand_in.py"
-    script.write_text(f"import json, sys\njob = json.load(sys.stdin)\n{program}\n")
+    script.write_text(f"import json, sys\njob = json.loads(sys.stdin.readline())\n{program}\n")
     launcher = tmp_path / "python"
     launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}"\n')
     launcher.chmod(0o755)
@@ -147,6 +149,20 @@ def test_cameras_on_a_circle_are_found_there(tmp_path: Path) -> None:
 
     # The world is arbitrary, ratios of distances are not; focal length and lens are estimated along with them.
     np.testing.assert_allclose(distances(centers), distances(truth), atol=0.05)
+
+
+@needs_pycolmap
+def test_the_program_ends_with_the_one_that_asked(tmp_path: Path) -> None:
+    names = ["0.png", "1.png"]
+    for index, name in enumerate(names):
+        draw_confetti(tmp_path / name, 0.1 * index)
+    job = MappingJob(folder=str(tmp_path), names=names, sizes=[(320, 240)] * 2, scratch=str(tmp_path))
+    command = [sys.executable, "-m", "colmap_io.mapping"]
+    run = subprocess.run(
+        command, input=job.to_json() + b"\n", capture_output=True, cwd=ROOT, check=False
+    )  # then closed
+    assert run.returncode == 1
+    assert b"done" not in run.stdout
 
 
 @needs_pycolmap
