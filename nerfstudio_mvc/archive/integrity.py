@@ -106,6 +106,7 @@ def _unknown_entries(reader: ArchiveReader) -> list[str]:
     """Every byte must be accounted for: no entry that this format does not read."""
     known = {layout.MANIFEST_ENTRY, layout.CAMERAS_ENTRY, layout.ATTACHMENTS_ENTRY}
     known.update(map(layout.group_entry, range(len(reader.manifest.groups))))
-    known.update(map(layout.large_file_entry, range(reader.manifest.attached_files)))
+    entries = reader.manifest.attached_files + layout.MAX_BLOBS_PER_VIEW * len(reader.manifest.views)
+    known.update(map(layout.large_file_entry, range(entries)))
     strange = [name for name in reader.container.names if name not in known]
     return [f'{reader.path}: entry "{name!r:.80}" is none of this format.' for name in strange]

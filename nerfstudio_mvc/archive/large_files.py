@@ -21,7 +21,9 @@ PRESET = 9
 PRESET_COMPRESSED = 0  # films and the like: nothing to gain, so at least fast
 
 
-def write_large_file(archive: zipfile.ZipFile, source: BinaryIO, path: str, *, file_idx: int) -> IndexLine:
+def write_large_file(
+    archive: zipfile.ZipFile, source: BinaryIO, path: str, *, file_idx: int, kind: int = KIND_LARGE_FILE
+) -> IndexLine:
     """Add a file, which is restored as `path`; returns its line for the pack's index."""
     suffix = PurePosixPath(path).suffix.lower()
     compressor = lzma.LZMACompressor(preset=PRESET_COMPRESSED if suffix in COMPRESSED_SUFFIXES else PRESET)
@@ -33,7 +35,7 @@ def write_large_file(archive: zipfile.ZipFile, source: BinaryIO, path: str, *, f
             size += len(chunk)
             target.write(compressor.compress(chunk))
         target.write(compressor.flush())
-    return IndexLine(KIND_LARGE_FILE, path, size, digest.digest(), RECIPE_PLAIN, varint(file_idx))
+    return IndexLine(kind, path, size, digest.digest(), RECIPE_PLAIN, varint(file_idx))
 
 
 def entry_of(line: IndexLine, *, what: str) -> str:

@@ -58,6 +58,8 @@ FILLED_PACK_BYTES = 192 << 20
 LARGE_FILE_BYTES = 32 << 20
 """So are files from this size on."""
 MAX_LARGE_FILE_BYTES = 4 << 30
+MAX_BLOBS_PER_VIEW = 6
+"""Of image metadata."""
 MAX_CARRIED_BYTES = 1 << 30
 """Of one photograph's file, besides its picture."""
 

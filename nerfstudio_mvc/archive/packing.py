@@ -26,6 +26,8 @@ KIND_FILE = 0  # a file of the capture folder
 KIND_METADATA = 1  # JSON: what image files hold besides pixels
 KIND_BLOB = 2  # bytes that the metadata refers to
 KIND_LARGE_FILE = 3  # a file of the capture folder in a ZIP entry of its own
+KIND_LARGE_BLOB = 4  # bytes that the metadata refers to, in one of their own
+IN_OWN_ENTRY = (KIND_LARGE_FILE, KIND_LARGE_BLOB)
 
 RECIPE_PLAIN = 0
 RECIPE_IMAGES = 1
@@ -162,7 +164,7 @@ class PackReader:
         known = _Known()
         repeated = {_referred(line, self._what) for line in self.lines if line.recipe == RECIPE_SAME}
         for idx, line in enumerate(self.lines):
-            if line.kind == KIND_LARGE_FILE:
+            if line.kind in IN_OWN_ENTRY:
                 continue
             data = _restore(line, idx, self._planes, known, what=self._what)
             if idx in repeated:
@@ -322,8 +324,8 @@ def _read_index(reader: FieldReader) -> tuple[IndexLine, ...]:
     for _ in range(reader.varint(limit=min(layout.MAX_ATTACHMENT_FILES, reader.remaining))):
         kind = reader.take(1)[0]
         path = reader.text(limit=layout.MAX_NAME_BYTES)
-        size = reader.varint(limit=layout.MAX_LARGE_FILE_BYTES if kind == KIND_LARGE_FILE else room)
-        room -= 0 if kind == KIND_LARGE_FILE else size
+        size = reader.varint(limit=layout.MAX_LARGE_FILE_BYTES if kind in IN_OWN_ENTRY else room)
+        room -= 0 if kind in IN_OWN_ENTRY else size
         digest, recipe = reader.take(32), reader.take(1)[0]
         lines.append(IndexLine(kind, path, size, digest, recipe, reader.take(reader.varint(limit=reader.remaining))))
     reader.finish()

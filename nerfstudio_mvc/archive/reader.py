@@ -27,7 +27,15 @@ from nerfstudio_mvc.archive.group_entry import (
 from nerfstudio_mvc.archive.image_metadata import read_metadata
 from nerfstudio_mvc.archive.large_files import entry_of, read_large_file
 from nerfstudio_mvc.archive.manifest import Manifest, decode_manifest
-from nerfstudio_mvc.archive.packing import KIND_FILE, KIND_LARGE_FILE, PackReader
+from nerfstudio_mvc.archive.packing import (
+    IN_OWN_ENTRY,
+    KIND_BLOB,
+    KIND_FILE,
+    KIND_LARGE_BLOB,
+    KIND_LARGE_FILE,
+    Item,
+    PackReader,
+)
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.coded import CodedGroup
 from nerfstudio_mvc.errors import ArchiveError
@@ -177,7 +185,7 @@ class ArchiveReader:
         pack = self._pack()
         lines = () if pack is None else pack.lines
         for line in lines:
-            if line.kind == KIND_LARGE_FILE:
+            if line.kind in IN_OWN_ENTRY:
                 deque(self.container.chunks(entry_of(line, what=str(self.path))), maxlen=0)
         return sum(line.kind in (KIND_FILE, KIND_LARGE_FILE) for line in lines)
 
@@ -198,7 +206,10 @@ class ArchiveReader:
             ArchiveError: the pack is damaged.
         """
         pack = self._pack()
-        return 0 if pack is None else pack.metadata_bytes
+        if pack is None:
+            return 0
+        spilled = (entry_of(line, what=str(self.path)) for line in pack.lines if line.kind == KIND_LARGE_BLOB)
+        return pack.metadata_bytes + sum(map(self.container.stored_bytes, spilled))
 
     def read_image_metadata(self) -> dict[int, ImageMetadata]:
         """What the image files held besides pixels, by view_idx; empty when the archive carries none.
@@ -210,6 +221,8 @@ class ArchiveReader:
         if pack is None:
             return {}
         items = [item for item in pack.items() if item.kind != KIND_FILE]
+        spilled = [line for line in pack.lines if line.kind == KIND_LARGE_BLOB]
+        items += [Item(KIND_BLOB, line.path, read_large_file(self.container, line)) for line in spilled]
         return read_metadata(items, view_count=len(self.manifest.views), what=str(self.path))
 
     def _pack(self) -> PackReader | None:

@@ -5,6 +5,7 @@ What goes into the groups is the codec's business, which files are carried along
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -26,7 +27,7 @@ from nerfstudio_mvc.archive.image_metadata import metadata_items
 from nerfstudio_mvc.archive.integrity import VerifyReport, verify
 from nerfstudio_mvc.archive.large_files import write_large_file
 from nerfstudio_mvc.archive.manifest import Manifest, ViewEntry, encode_manifest, pixel_problem
-from nerfstudio_mvc.archive.packing import KIND_FILE, Item, pack
+from nerfstudio_mvc.archive.packing import KIND_BLOB, KIND_FILE, KIND_LARGE_BLOB, Item, pack
 from nerfstudio_mvc.archive.work_folder import WorkFolder, writing
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, OutputError, ShapeError
@@ -245,6 +246,10 @@ class ArchiveWriter(CodedGroups):
                     items.append(Item(KIND_FILE, path, file.read(size)))
             if plan.points is not None:
                 items.append(Item(KIND_FILE, *plan.points))
+            items, spilled = _fitting(items)
+            for idx, item in enumerate(spilled, start=len(large)):
+                source = io.BytesIO(item.data)
+                lines.append(write_large_file(archive, source, item.path, file_idx=idx, kind=KIND_LARGE_BLOB))
             if items or lines:
                 archive.writestr(new_entry(layout.ATTACHMENTS_ENTRY, packed=False), pack(items, large=lines))
 
@@ -353,6 +358,17 @@ def _split(plan: AttachmentPlan) -> tuple[list[tuple[str, int]], list[tuple[str,
             small.append((path, size))
             filled += size
     return small, large
+
+
+def _fitting(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """What goes into the solid pack; and bytes of the image metadata that find no room there."""
+    room = layout.MAX_PACK_BYTES - sum(len(item.data) for item in items if item.kind != KIND_BLOB)
+    fitting, spilled = [], []
+    for item in items:
+        if item.kind == KIND_BLOB:
+            room -= len(item.data)
+        (spilled if item.kind == KIND_BLOB and room < 0 else fitting).append(item)
+    return fitting, spilled
 
 
 def _sync_folder(folder: Path) -> None:
