@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: bench-order bench-report help env env-nerfstudio demo test lint bench bench-alignment bench-prior bench-ablations bench-speed
+.PHONY: torture torture-quick bench-order bench-report help env env-nerfstudio demo test lint bench bench-alignment bench-prior bench-ablations bench-speed
 VENV := .venv
 CAPTURES ?= examples/data/nerfstudio
 BIN := $(VENV)/bin
@@ -23,6 +23,12 @@ test: env ## run the tests
 
 lint: env ## ruff: style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+torture-quick: env ## a little of torture
+	@$(BIN)/python tools/torture --quick
+
+torture: env ## hostile archives and captures, killed runs, full disks, races (hours; docs/reliability.md)
+	@$(BIN)/python tools/torture
 
 bench: env ## rate and quality of this codec on CAPTURES, beside JPEG, WebP and AVIF
 	@$(BIN)/ns-mvc-eval --data $(CAPTURES)

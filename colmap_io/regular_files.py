@@ -44,13 +44,15 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES, real: bool = False)
     """All bytes of a regular file.
 
     Raises:
-        OSError: as in `open_regular`; of more than `limit` bytes.
+        OSError: as in `open_regular`; of more than `limit` bytes, or growing.
     """
     with open_regular(path, real=real) as file:
         size = os.fstat(file.fileno()).st_size
-        data = b"" if size > limit else file.read(limit + 1)
-    if size > limit or len(data) > limit:
-        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+        # Room is taken for as much as is asked for.
+        data = b"" if size > limit else file.read(size + 1)
+    if size > limit or len(data) > size:
+        problem = f"larger than {limit} bytes" if size > limit else "it grows while it is read"
+        raise OSError(errno.EFBIG, problem, str(path))
     return data
 
 

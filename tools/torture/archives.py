@@ -1,0 +1,162 @@
+"""Archives whose entries were mutated and whose checksums are right again, and archives cut and flipped as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import random
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from attempts import Attempt, attempt
+from subjects import Subjects, digests
+
+from nerfstudio_mvc import decompress_archive
+from nerfstudio_mvc.archive.group_entry import cut_strings, decode_header, encode_group
+from nerfstudio_mvc.archive.integrity import verify
+from nerfstudio_mvc.archive.summary import summarize
+from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
+from nerfstudio_mvc.errors import ArchiveError
+
+WORDS: tuple[Any, ...] = (
+    *(-1, 0, 1, 2, 255, 65_535, 2**31, 2**32, 2**40, 2**63, 2**64, 10**400, -(2**70), 0.5, 1e308, None, True, False),
+    *("", "a", "../x", "/etc/passwd", "C:\\x", "con", "a\0b", "\x1b]0;x\x07", "\ud800", "ü" * 300, "." * 5000),
+    *([], {}, [[]], [0], [0, 0], {"a": {}}, [[0, 1], [0, 1]], list(range(3000))),
+)
+
+
+def try_archive(number: int, subjects: Subjects, folder: Path) -> str | None:
+    """Case `number`: what is bad about its outcome, None where nothing is."""
+    rng = random.Random(f"archive {number}")
+    way = rng.choice(list(subjects.archives))
+    path, out = folder / "case.mvc", folder / "out"
+    content = subjects.archives[way].read_bytes()
+    raw = rng.random() < 0.25
+    path.write_bytes(mutated_bytes(rng, content) if raw else _mutated_entry(rng, content))
+    skip_damaged = rng.random() < 0.5
+
+    def read() -> list[str]:
+        found = []
+        with contextlib.suppress(ArchiveError):
+            summarize(path)
+        with contextlib.suppress(ArchiveError):
+            found += verify(path, unpack=True).problems
+        report = decompress_archive(path, out, skip_damaged=skip_damaged, device="cpu", jobs=1)
+        return [*found, *report.lost_views, *report.differing_views]
+
+    ended = attempt(read)
+    if not ended.well:
+        return f"{way}: {_bad(ended)}"
+    strays = {entry.name for entry in folder.iterdir()} - {"case.mvc", "out"}
+    if strays:
+        return f"{way}: left {sorted(strays)}"
+    if ended.code == 1 and out.exists():
+        return f"{way}: half a folder after: {ended.text}"
+    if raw and ended.text == "[]" and digests(out) != subjects.restored[way]:
+        return f"{way}: silently other files"
+    return None
+
+
+def _bad(ended: Attempt) -> str:
+    return f"code {ended.code}: {ended.text[-1500:]}"
+
+
+def mutated_bytes(rng: random.Random, content: bytes) -> bytes:
+    data = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        start = rng.randrange(len(data))
+        match rng.randrange(5):
+            case 0:
+                data[start] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[start:]
+            case 2:
+                del data[start : start + rng.randrange(1, 64)]
+            case 3:
+                data[start:start] = rng.randbytes(rng.randrange(1, 64))
+            case 4:
+                number = rng.choice((0, 1, 127, 128, 255, 2**16 - 1, 2**31, 2**32 - 1))
+                data[start : start + 4] = struct.pack("<I", number)
+        if not data:
+            return b""
+    return bytes(data)
+
+
+def _mutated_entry(rng: random.Random, content: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(stream, "w") as target:
+        chosen = {rng.choice(source.namelist()) for _ in range(rng.choice((1, 1, 1, 2)))}
+        kinds = {name.split("/")[0] for name in source.namelist()}
+        wanted = rng.choice(sorted(kinds))
+        chosen |= {name for name in source.namelist() if name.startswith(wanted)} if rng.random() < 0.3 else set()
+        for entry in source.infolist():
+            data = source.read(entry)
+            if entry.filename in chosen:
+                data = _mutated(rng, entry.filename, data)
+            if data is not None:
+                target.writestr(entry, data)
+    return stream.getvalue()
+
+
+def _mutated(rng: random.Random, name: str, data: bytes) -> bytes | None:
+    if rng.random() < 0.03:
+        return None
+    if name == "manifest.json" and rng.random() < 0.9:
+        return _mutated_json(rng, data)
+    if name.endswith(".mvg") and rng.random() < 0.8:
+        return _mutated_group(rng, data)
+    return mutated_bytes(rng, data)
+
+
+def _mutated_json(rng: random.Random, data: bytes) -> bytes:
+    document = json.loads(data)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        at: Any = document
+        while True:
+            keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+            if not keys:
+                break
+            key = rng.choice(keys)
+            if isinstance(at[key], dict | list) and at[key] and rng.random() < 0.7:
+                at = at[key]
+                continue
+            match rng.randrange(4):
+                case 0:
+                    del at[key]
+                case 1 if isinstance(at[key], int | float):
+                    at[key] = at[key] * rng.choice((-1, 2, 1000)) + rng.choice((-1, 0, 1))
+                case _:
+                    at[key] = rng.choice(WORDS)
+            break
+    return json.dumps(document).encode("utf-8", "replace")
+
+
+def _mutated_group(rng: random.Random, data: bytes) -> bytes:
+    """Strings that are wrong, with checks that are right; pixel checks stay, so that wrong pixels are found out."""
+    header = decode_header(data, what="group")
+    group, _ = cut_strings(data, header)
+    views = [list(view.substreams) for view in group.views]
+    for _ in range(rng.choice((1, 1, 3))):
+        strings = rng.choice(views)
+        if not strings:
+            continue
+        at = rng.randrange(len(strings))
+        payload = strings[at].payload
+        match rng.randrange(6):
+            case 0:
+                del strings[at]
+            case 1:
+                strings[at] = Substream(rng.choice(("image", "depth", "file", "x\x1b[31m")), payload)
+            case 2:
+                other = rng.choice(rng.choice(views) or strings)
+                strings[at] = Substream(strings[at].name, other.payload)
+            case _:
+                strings[at] = Substream(strings[at].name, mutated_bytes(rng, payload) if payload else b"\0" * 9)
+    order = [view.view_idx for view in group.views]
+    coded = CodedGroup(
+        group.group_idx, tuple(CodedView(idx, tuple(strings)) for idx, strings in zip(order, views, strict=True))
+    )
+    return encode_group(coded, pixel_checks={view.view_idx: view.pixel_check for view in header.views})
