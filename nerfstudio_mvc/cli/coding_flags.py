@@ -27,8 +27,9 @@ class CodingFlags:
     pictures: PictureCoding = "av1"
     """What codes the pictures of lmvic: AV1, restored by a network; or a network alone (learned), slower and larger."""
     quality: OptionalQuality = None
-    """1 (smallest file) to 8 (best photographs); 5 when no other goal is given. Where the originals are to
-    be deleted and nothing may be lost, lossless: every file comes back bit for bit, JPEG about a fifth smaller."""
+    """1 (smallest file) to 8 (best photographs); 5 when no other goal is given. Or what for: train (3), to train
+    splats on; keep (6), to look at; lossless, where the originals are to be deleted: every file comes back bit for bit,
+    JPEG about a fifth smaller."""
     group_size: int = DEFAULT_GROUP_SIZE
     """About how many views are coded together; a group decodes without the others."""
     order: Literal["distance", "overlap", "file", "random"] = DEFAULT_ORDER

@@ -23,12 +23,12 @@ DEFAULT_ORDER: Order = "distance"
 DepthChoice = Literal["auto", "gaussians", "sparse", "none"]
 PictureCoding = Literal["av1", "learned"]
 AttachmentChoice = Literal["lean", "all", "points", "none"]
-QualityName = Literal["lossless"]
+QualityName = Literal["train", "keep", "lossless"]
 LOSSLESS: QualityName = "lossless"
 """The quality at which every photograph comes back bit for bit, and the codec that does it."""
-QualityName = Literal["lossless"]
-LOSSLESS: QualityName = "lossless"
-"""The quality at which every photograph comes back bit for bit, and the codec that does it."""
+NAMED_QUALITIES: dict[str, float] = {"train": 3.0, "keep": 6.0}
+"""What the names but lossless mean: "train" is for photographs that splats are trained on (docs/splats.md), "keep" for
+those that people look at."""
 CARRYING: tuple[AttachmentChoice, ...] = ("lean", "all")
 """With which bytes of the photographs' files that are neither picture nor EXIF go along."""
 
@@ -48,7 +48,8 @@ class CompressOptions:
     Attributes:
         codec: name from `codecs.catalog`, or a codec of your own; "auto" is LMVIC.
         pictures: what codes the pictures of LMVIC: "av1", or the "learned" network.
-        quality: 1 (smallest) to 8 (best), or "lossless": every photograph's file comes back bit for bit;
+        quality: 1 (smallest) to 8 (best), or a name: those of `NAMED_QUALITIES` become numbers; "lossless": every
+            photograph's file comes back bit for bit;
             `DEFAULT_QUALITY` when neither this nor a target is given.
         target_bpp, target_psnr_db, target_size_bytes: find the quality for this rate (everything but the attached files
             counted), this mean PSNR of the views, or this size of the whole file; within about 2 %, 0.1 dB, and at most
@@ -101,6 +102,8 @@ class CompressOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise OptionError(name, problem=f"{value:g} is out of range: give a number above 0")
+        if self.quality in NAMED_QUALITIES:
+            object.__setattr__(self, "quality", NAMED_QUALITIES[self.quality])
         if isinstance(self.quality, str):
             if self.quality not in get_args(QualityName):
                 names = ", ".join(get_args(QualityName))

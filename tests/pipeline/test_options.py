@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from raw_codec import RawCodec
@@ -12,7 +13,13 @@ from small_captures import write_nerfstudio_capture
 from nerfstudio_mvc import compress_capture
 from nerfstudio_mvc.archive.reader import ArchiveReader
 from nerfstudio_mvc.errors import OptionError
-from nerfstudio_mvc.pipeline.options import DEFAULT_QUALITY, CompressOptions
+from nerfstudio_mvc.pipeline.options import (
+    DEFAULT_QUALITY,
+    LOSSLESS,
+    NAMED_QUALITIES,
+    CompressOptions,
+    QualityName,
+)
 
 NOT_IN_THE_STRINGS = {"colmap_model", "device", "jobs", "resume", "force"}
 ELSEWHERE_IN_THE_MANIFEST = {"codec", "quality", "weights"}
@@ -49,6 +56,14 @@ def test_fields_by_name_replace_those_of_the_options(tmp_path: Path) -> None:
 def test_what_cannot_be_is_said_before_anything_is_read(wrong: dict, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         compress_capture("nowhere", "nowhere.mvc", **wrong)
+
+
+def test_a_quality_may_say_what_for() -> None:
+    assert 1 < CompressOptions(quality="train").given_quality < DEFAULT_QUALITY
+    assert DEFAULT_QUALITY < CompressOptions(codec="av1", quality="keep").given_quality < 8
+    assert {*NAMED_QUALITIES, LOSSLESS} == set(get_args(QualityName))
+    with pytest.raises(OptionError, match="give a number from 1 to 8, or train, keep, lossless"):
+        CompressOptions(quality="best")
 
 
 def test_a_quality_is_assumed_only_without_a_target() -> None:
