@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: torture torture-quick bench-order bench-report help env env-nerfstudio demo test lint bench bench-alignment bench-prior bench-ablations bench-speed
+.PHONY: torture torture-quick bench-order bench-report help env env-nerfstudio demo test test-nerfstudio lint bench bench-alignment bench-prior bench-ablations bench-speed
 VENV := .venv
 CAPTURES ?= examples/data/nerfstudio
 BIN := $(VENV)/bin
@@ -20,6 +20,12 @@ demo: env ## compress the sample capture, look into the archive, restore it, com
 
 test: env ## run the tests
 	@$(BIN)/python -m pytest
+
+test-nerfstudio: env $(VENV)/nerfstudio-run/.stamp ## run nerfstudio's own commands with ours, on a CPU (510 MB, minutes)
+	@$(BIN)/python -m pytest tests/whole_nerfstudio
+
+$(VENV)/nerfstudio-run/.stamp: tools/nerfstudio_run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(@D) -r $< && touch $@
 
 lint: env ## ruff: style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
