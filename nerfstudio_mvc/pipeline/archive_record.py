@@ -16,6 +16,7 @@ from typing import Any
 from colmap_io.regular_files import open_regular
 from nerfstudio_mvc.archive.work_folder import write_whole, writing
 from nerfstudio_mvc.capture.views import Capture
+from nerfstudio_mvc.pipeline.capture_files import files_read
 
 CHUNK_BYTES = 1 << 20
 
@@ -53,9 +54,7 @@ def source_of(capture: Capture, folder: str) -> Source:
     """What a capture was read from, where `folder` is the digest of its own."""
     assert capture.root is not None, "a capture to compress is a folder"
     root = capture.root.resolve()
-    files = [view.image_path for view in capture.views if view.image_path is not None]
-    files += capture.named_files.values()
-    elsewhere = sorted({path.resolve() for path in files if not path.resolve().is_relative_to(root)})
+    elsewhere = sorted({path.resolve() for path in files_read(capture) if not path.resolve().is_relative_to(root)})
     return Source(folder, _digests(map(str, elsewhere)))
 
 

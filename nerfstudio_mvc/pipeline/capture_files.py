@@ -1,11 +1,11 @@
-"""Which other files of a capture go into the archive: those that are there, and the sparse points to train from.
+"""Files of a capture: which go into the archive besides photographs, and that none is written over.
 
 What is left out and why is `archive.attachments`' business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from nerfstudio_mvc.archive.attachments import AttachmentPlan, plan_attachments
 from nerfstudio_mvc.capture.nerfstudio_source import TRANSFORMS_FILE
 from nerfstudio_mvc.capture.ply_points import ply_of_points
 from nerfstudio_mvc.capture.views import Capture
+from nerfstudio_mvc.errors import OutputError
 
 POINTS_NAME = "sparse_pc{}.ply"
 
@@ -36,3 +37,35 @@ def files_of_capture(capture: Capture, *, mode: str, exclude: Collection[Path]) 
     names = (POINTS_NAME.format(number) for number in ("", *range(1, len(plan.files) + 2)))
     name = next(name for name in names if name not in plan.files)
     return replace(plan, points=(name, ply_of_points(capture.points, capture.point_colors)))
+
+
+def files_read(capture: Capture) -> list[Path]:
+    """Photographs and what transforms.json names, wherever they lie."""
+    photographs = [view.image_path for view in capture.views if view.image_path is not None]
+    return [*photographs, *capture.named_files.values()]
+
+
+def refuse_source(output: Path, *, root: Path | None = None, files: Iterable[Path] = ()) -> None:
+    """Let no output take the place of what it is made from, whatever `force` says; links count as what they lead to.
+
+    Args:
+        output: the file to make.
+        root: the capture folder: nothing in it is replaced but an .mvc, which may be that of an earlier run.
+        files: that are read, wherever they lie.
+
+    Raises:
+        OutputError: it is one of them.
+    """
+    if not output.is_file():
+        return
+    places = _places(output)
+    inside = root is not None and any(
+        place.suffix.lower() != ".mvc" and place.is_relative_to(root.resolve()) for place in places
+    )
+    if inside or not places.isdisjoint(place for file in files for place in _places(file)):
+        raise OutputError(f"{output} is a file of the capture, which stays as it is: choose another --output")
+
+
+def _places(path: Path) -> set[Path]:
+    """Where a path lies and where it leads."""
+    return {path.parent.resolve() / path.name, path.resolve()}

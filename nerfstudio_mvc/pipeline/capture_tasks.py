@@ -34,6 +34,7 @@ from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.cores import cores_granted
 from nerfstudio_mvc.errors import CaptureError, OutputError
 from nerfstudio_mvc.pipeline.archive_record import digest_of_folder, is_as_recorded, source_of, write_record
+from nerfstudio_mvc.pipeline.capture_files import files_read, refuse_source
 from nerfstudio_mvc.pipeline.capture_plan import GroupTask, PreparedCapture
 from nerfstudio_mvc.pipeline.compress import coding_settings, compress_capture, open_codec_of, with_stored_cameras
 from nerfstudio_mvc.pipeline.compression_run import Run
@@ -65,6 +66,7 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
             return None
         if not options.force:
             raise OutputError(f"{output} exists already, of other files or options: replace it with --force")
+    refuse_source(output, root=data)
     folder = digest_of_folder(data)
     estimated: list[Model] = []
 
@@ -73,6 +75,7 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
         return estimated[-1]
 
     capture = _load(data, options, codec, estimate)
+    refuse_source(output, files=files_read(capture))
     groups = coding_groups(capture, options.order, group_size=options.views_per_group)
     open_writer = partial(
         ArchiveWriter,

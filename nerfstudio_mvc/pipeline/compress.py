@@ -26,7 +26,7 @@ from nerfstudio_mvc.capture.view_order import coding_groups
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import OutputError
-from nerfstudio_mvc.pipeline.capture_files import files_of_capture
+from nerfstudio_mvc.pipeline.capture_files import files_of_capture, files_read, refuse_source
 from nerfstudio_mvc.pipeline.coded_views import CodedViews, find_coded_views
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -62,7 +62,7 @@ def compress_capture(
 
     Raises:
         CaptureError: the folder does not hold a usable capture.
-        OutputError: `output` exists, cannot be written, or the disk is full.
+        OutputError: `output` exists, is a file of the capture, cannot be written, or the disk is full.
         WeightsError: the codec's weights are missing or damaged.
         OptionError: an option is out of range.
         TypeError: there is no such option.
@@ -73,6 +73,7 @@ def compress_capture(
     if output.exists() and not options.force:
         # Found out again by the writer; here it saves estimating cameras first.
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
+    refuse_source(output, root=data.root if isinstance(data, Capture) else Path(data))
     run = Run(on_event or ignore_event, options)
     device = resolve_device(options.device)
     coded = CodedViews()
@@ -90,6 +91,7 @@ def compress_capture(
             whole_pictures=not options.whole_files,
             on_progress=run.step,
         )
+    refuse_source(output, files=[*files_read(capture), *coded.files])
     for note in capture.notes:
         run.warn(note)
     groups = coding_groups(capture, options.order, group_size=options.views_per_group)

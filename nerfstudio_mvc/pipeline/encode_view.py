@@ -12,12 +12,14 @@ from nerfstudio_mvc.archive.carried_strings import with_carried
 from nerfstudio_mvc.archive.integrity import pixel_check
 from nerfstudio_mvc.archive.layout import CODEC_PARAHYDRA
 from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
+from nerfstudio_mvc.capture.checks import is_image_name
 from nerfstudio_mvc.capture.image_files import carried_bytes_of, decode_image, read_file, with_jpeg_likeness
 from nerfstudio_mvc.capture.photo_source import KIND
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.parahydra.stills import PROFILE, encode_still
 from nerfstudio_mvc.coded import CodedGroup, CodedView
 from nerfstudio_mvc.effort import Effort
+from nerfstudio_mvc.pipeline.capture_files import refuse_source
 from nerfstudio_mvc.pipeline.options import DEFAULT_QUALITY, check_quality
 from nerfstudio_mvc.pipeline.reports import EncodeViewReport
 from nerfstudio_mvc.quality.psnr import psnr_db
@@ -42,13 +44,16 @@ def encode_view(
 
     Raises:
         CaptureError: the photograph cannot be read.
-        OutputError: `output` exists, cannot be written, or the disk is full.
+        OutputError: `output` exists, is a photograph in the folder of `image`, cannot be written, or the disk is full.
         OptionError: the quality is out of range.
         LibaomError: there is no libaom.
     """
     check_quality("quality", quality)
     image = Path(image)
     data = read_file(image)
+    # Those beside it are of the same capture.
+    photographs = [path for path in image.parent.iterdir() if is_image_name(path.name)]
+    refuse_source(Path(output), files=[image, *photographs])
     photograph = decode_image(data, image)
     height, width = photograph.pixels.shape[:2]
     view = View(0, image.name, image, width, height, None, None)

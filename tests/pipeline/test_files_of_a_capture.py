@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from raw_codec import RawCodec
-from small_captures import write_nerfstudio_capture
+from small_captures import tree, write_nerfstudio_capture
 
 from colmap_io.errors import ModelError
 from colmap_io.model_folder import read_model
@@ -17,7 +17,10 @@ from colmap_io.regular_files import open_regular, read_regular
 from nerfstudio_mvc import compress_capture, decompress_archive
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import coding_groups
-from nerfstudio_mvc.errors import CaptureError
+from nerfstudio_mvc.errors import CaptureError, OutputError
+from nerfstudio_mvc.pipeline.capture_tasks import prepare_capture
+from nerfstudio_mvc.pipeline.encode_view import encode_view
+from nerfstudio_mvc.pipeline.options import CompressOptions
 from nerfstudio_mvc.pipeline.progress import StepProgress, ViewDone
 
 NEVER_ENDS = {
@@ -136,3 +139,40 @@ def test_links_inside_the_capture_and_those_that_transforms_json_names_are_follo
     assert (out / "again.txt").read_bytes() == (capture / "masks" / "notes with ünïcode.txt").read_bytes()
     assert len(list((out / "images").iterdir())) == 4
     assert not (out / "passwd").exists()
+
+
+@pytest.mark.parametrize(
+    "target", ["images/frame_00002.png", "transforms.json", "link.mvc", "dots", "store.png", "old.mvc"]
+)
+def test_no_output_takes_the_place_of_a_file_that_is_read(capture: Path, target: str) -> None:
+    """Forced, through a link, by way of another folder, where it lies elsewhere, where it is called .mvc."""
+    (capture / "images" / "frame_00001.png").rename(capture.parent / "store.png")
+    (capture / "images" / "frame_00001.png").symlink_to(capture.parent / "store.png")
+    (capture / "old.mvc").write_bytes(b"a mask, says transforms.json")
+    transforms = json.loads((capture / "transforms.json").read_text())
+    transforms["frames"][0]["mask_path"] = "old.mvc"
+    (capture / "transforms.json").write_text(json.dumps(transforms))
+    (capture.parent / "link.mvc").symlink_to(capture / "images" / "frame_00002.png")
+    outside = {"dots": capture / "masks" / ".." / "images" / "frame_00003.png"}
+    outside |= {name: capture.parent / name for name in ("link.mvc", "store.png")}
+    output, before = outside.get(target, capture / target), tree(capture.parent)
+    with pytest.raises(OutputError, match="is a file of the capture"):
+        compress_capture(capture, output, codec=RawCodec(), depth="none", force=True)
+    with pytest.raises(OutputError, match="is a file of the capture"):
+        prepare_capture(capture, output, CompressOptions(codec=RawCodec(), depth="none", force=True))
+    assert tree(capture.parent) == before
+
+
+def test_an_archive_in_the_folder_is_replaced_and_not_carried(capture: Path) -> None:
+    expected = compressed(capture).read_bytes()
+    for _ in range(2):
+        compress_capture(capture, capture / "in.mvc", codec=RawCodec(), depth="none", group_size=2, force=True)
+        assert (capture / "in.mvc").read_bytes() == expected
+
+
+@pytest.mark.parametrize("name", ["frame_00001.png", "frame_00002.png"])
+def test_a_view_is_not_encoded_over_a_photograph(capture: Path, name: str) -> None:
+    before = tree(capture)
+    with pytest.raises(OutputError, match="is a file of the capture"):
+        encode_view(capture / "images" / "frame_00001.png", capture / "images" / name, force=True)
+    assert tree(capture) == before
