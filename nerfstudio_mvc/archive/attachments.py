@@ -112,14 +112,14 @@ def plan_attachments(
         smaller_copies, named_files, written_paths: as of `capture.views.Capture`.
 
     Raises:
-        CaptureError: the folder cannot be read, or a file that transforms.json names cannot be stored.
+        CaptureError: the folder cannot be read, a file that transforms.json names cannot be stored, or files are too
+            large or too many.
     """
     if mode not in layout.ATTACHMENT_MODES:
         raise OutputError(f'unknown attachment mode "{mode}"; choose one of {", ".join(layout.ATTACHMENT_MODES)}.')
     if root is None:
         return AttachmentPlan(mode, None, (), (), ())
-    excluded = {path.absolute() for path in exclude}
-    sizes, left_out = _walk(root, skipped=excluded)
+    sizes, left_out = _walk(root, exclude)
     views = set(view_names)
     named = {path: file for path, file in (named_files or {}).items() if path not in views}
     for path, file in named.items():
@@ -141,23 +141,49 @@ def plan_attachments(
     left_bytes: dict[tuple[str, str], int] = defaultdict(int)
     for path, size in sorted(sizes.items()):
         left = again.get(path) or _left(path, mode, named)
-        if path.startswith(f"{PRIOR_FOLDER}/") and path not in named:
-            left = PRIOR_FOLDER, REASON_PRIOR
         if left is None:
             files.append(path)
         else:
             left_bytes[left] += size
     left_out += [LeftOut(path, size, reason) for (path, reason), size in left_bytes.items()]
+    _check_sizes(root, {path: sizes[path] for path in files})
+    if len(files) > layout.MAX_ATTACHMENT_FILES:
+        raise CaptureError(
+            f"{root}: {len(files)} files besides the photographs, more than an archive carries "
+            f"({layout.MAX_ATTACHMENT_FILES}): move some away, or leave them out with --attachments points"
+        )
     # Whatever is put in their place later, nothing but these is read.
     places = {path: named.get(path, root / path).resolve() for path in files}
     return AttachmentPlan(mode, root, tuple(files), tuple(left_out), downscaled, places, dict(written_paths or {}))
 
 
-def _walk(root: Path, *, skipped: Collection[Path]) -> tuple[dict[str, int], list[LeftOut]]:
+def refuse_too_large(root: Path, *, mode: str, exclude: Collection[Path] = ()) -> None:
+    """Refuse at once what `plan_attachments` refuses for its size once photographs and cameras are known.
+
+    Raises:
+        CaptureError: the folder cannot be read, or a file in it is too large.
+    """
+    sizes, _ = _walk(root, exclude)
+    large = {path: size for path, size in sizes.items() if size > layout.MAX_LARGE_FILE_BYTES}
+    again = made_again(root, sizes) if large and mode in ("lean", "points") else {}
+    _check_sizes(root, {path: size for path, size in large.items() if not (path in again or _left(path, mode, ()))})
+
+
+def _check_sizes(root: Path, sizes: Mapping[str, int]) -> None:
+    for path, size in sizes.items():
+        if size > layout.MAX_LARGE_FILE_BYTES:
+            raise CaptureError(
+                f"{root / path} has {size} bytes, more than an archive carries ({layout.MAX_LARGE_FILE_BYTES}); "
+                "move it out of the capture folder."
+            )
+
+
+def _walk(root: Path, exclude: Collection[Path]) -> tuple[dict[str, int], list[LeftOut]]:
     """Sizes of all regular files below `root` by POSIX path; links are followed when they stay inside."""
     sizes: dict[str, int] = {}
     left_out: list[LeftOut] = []
     resolved_root = root.resolve()
+    skipped = {path.parent.resolve() / path.name for path in exclude}
 
     def refuse(error: OSError) -> None:
         raise CaptureError(f"{error.filename}: cannot be read ({error.strerror}); make it readable or move it away.")
@@ -165,15 +191,15 @@ def _walk(root: Path, *, skipped: Collection[Path]) -> tuple[dict[str, int], lis
     for folder, folder_names, file_names in os.walk(root, onerror=refuse):
         for name in list(folder_names):
             path = Path(folder, name)
-            if path.absolute() in skipped:
+            if resolved_root / path.relative_to(root) in skipped:
                 folder_names.remove(name)
             elif path.is_symlink():
                 left_out.append(LeftOut(path.relative_to(root).as_posix(), 0, REASON_LINK))
         for name in file_names:
             path = Path(folder, name)
-            if path.absolute() in skipped:
-                continue
             relative = path.relative_to(root).as_posix()
+            if resolved_root / relative in skipped:
+                continue
             # A link that leads in circles is no file; only then is it safe to ask where it leads.
             if path.is_file() and path.resolve().is_relative_to(resolved_root):
                 sizes[relative] = path.stat().st_size
@@ -184,6 +210,8 @@ def _walk(root: Path, *, skipped: Collection[Path]) -> tuple[dict[str, int], lis
 
 def _left(path: str, mode: str, named: Collection[str]) -> tuple[str, str] | None:
     """Where a file is left out: its path, or that of the folder that is left out with it, and the reason."""
+    if path.startswith(f"{PRIOR_FOLDER}/") and path not in named:
+        return PRIOR_FOLDER, REASON_PRIOR
     if mode == "none":
         return PurePosixPath(path).parts[0], REASON_NONE
     if mode == "points" and path not in named and not TRANSFORMS_FILE.fullmatch(path):

@@ -321,8 +321,9 @@ def _mode(fields: _Fields) -> str:
 
 def _attached(fields: _Fields) -> tuple[int, int]:
     attached = fields.counts("attached", MAX_BYTES)
-    if len(attached) != 2 or attached[0] > layout.MAX_ATTACHMENT_FILES:
+    if len(attached) != 2:
         raise fields.wrong('manifest field "attached"', "not the number of files and their bytes")
+    fields.checked_count(attached[0], "attached", layout.MAX_ATTACHMENT_FILES)
     return attached[0], attached[1]
 
 

@@ -139,7 +139,6 @@ class ArchiveWriter(CodedGroups):
         Arguments as of `finish`. Attached files are packed for it, and packed again in the end.
         """
         measured = self._work.path / MEASURED_NAME
-        plan = self._without_output(plan)
         small, large = _split(plan)
         try:
             with writing(self.path):
@@ -175,7 +174,6 @@ class ArchiveWriter(CodedGroups):
         if self.quality is None:
             raise ShapeError("the quality of the groups was not chosen")
         assembled = self._work.path / ASSEMBLED_NAME
-        plan = self._without_output(plan)
         small, large = _split(plan)
         needed_bytes = sum(self._finished.values()) + sum(size for _, size in [*small, *large])
         try:
@@ -252,21 +250,6 @@ class ArchiveWriter(CodedGroups):
                 lines.append(write_large_file(archive, source, item.path, file_idx=idx, kind=KIND_LARGE_BLOB))
             if items or lines:
                 archive.writestr(new_entry(layout.ATTACHMENTS_ENTRY, packed=False), pack(items, large=lines))
-
-    def _without_output(self, plan: AttachmentPlan) -> AttachmentPlan:
-        """The plan without the archive itself, where it is written into the capture folder."""
-        if plan.root is None:
-            return plan
-        root, own = plan.root.absolute(), (self.path.absolute(), self._work.path.absolute())
-
-        def foreign(path: str) -> bool:
-            return not any(map((root / path).is_relative_to, own))
-
-        return replace(
-            plan,
-            files=tuple(filter(foreign, plan.files)),
-            left_out=tuple(line for line in plan.left_out if foreign(line.path)),
-        )
 
     def _manifest(
         self,
@@ -347,11 +330,6 @@ def _split(plan: AttachmentPlan) -> tuple[list[tuple[str, int]], list[tuple[str,
             raise CaptureError(
                 f"{plan.places[path]}: cannot be read ({error.strerror}); start again without it."
             ) from error
-        if size > layout.MAX_LARGE_FILE_BYTES:
-            raise CaptureError(
-                f"{plan.places[path]} has {size} bytes, more than an archive carries ({layout.MAX_LARGE_FILE_BYTES}); "
-                "move it out of the capture folder."
-            )
         if size >= layout.LARGE_FILE_BYTES or filled + size > layout.FILLED_PACK_BYTES:
             large.append((path, size))
         else:

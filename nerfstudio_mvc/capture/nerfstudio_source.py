@@ -50,6 +50,8 @@ from nerfstudio_mvc.errors import CaptureError
 
 KIND = "nerfstudio"
 MAX_TRANSFORMS_BYTES = 256 << 20
+MAX_FRAMES = 100_000
+"""Of one file: as many views as an archive holds."""
 TRANSFORMS_NAME = "transforms.json"
 TRANSFORMS_FILE = re.compile(r"transforms(_train|_val|_test)?\.json")
 SPLIT_NAMES = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
@@ -179,6 +181,8 @@ def _frames(path: Path, paths: NamedPaths) -> list[Frame]:
     frames = transforms.get("frames")
     if not isinstance(frames, list) or not frames:
         raise CaptureError(f"{path}: it has no frames, so there are no images; process the photographs again")
+    if len(frames) > MAX_FRAMES:
+        raise CaptureError(f"{path}: {len(frames)} frames where {MAX_FRAMES} are possible; split the capture")
     if not all(isinstance(frame, dict) for frame in frames):
         raise CaptureError(f"{path}: a frame is not an object with fields; correct the file")
     world = _applied_world(transforms, path)

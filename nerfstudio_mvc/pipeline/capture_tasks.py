@@ -23,6 +23,7 @@ from colmap_io.camera_estimation import estimate_cameras
 from colmap_io.errors import ModelError
 from colmap_io.model_folder import read_model, write_model
 from colmap_io.records import Model
+from nerfstudio_mvc.archive.attachments import refuse_too_large
 from nerfstudio_mvc.archive.coded_groups import SharedGroups
 from nerfstudio_mvc.archive.work_folder import OtherInputsError, work_path
 from nerfstudio_mvc.archive.writer import ArchiveWriter
@@ -67,6 +68,7 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
         if not options.force:
             raise OutputError(f"{output} exists already, of other files or options: replace it with --force")
     refuse_source(output, root=data)
+    refuse_too_large(data, mode=options.attachments, exclude=[output, work_path(output)])
     folder = digest_of_folder(data)
     estimated: list[Model] = []
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from colmap_io.camera_estimation import estimate_cameras
-from nerfstudio_mvc.archive.attachments import LeftOut
+from nerfstudio_mvc.archive.attachments import LeftOut, refuse_too_large
 from nerfstudio_mvc.archive.layout import CODEC_PARAHYDRA
 from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
+from nerfstudio_mvc.archive.work_folder import work_path
 from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.photo_source import no_cameras
@@ -73,7 +74,11 @@ def compress_capture(
     if output.exists() and not options.force:
         # Found out again by the writer; here it saves estimating cameras first.
         raise OutputError(f"{output} exists already: choose another --output, or replace it with --force")
-    refuse_source(output, root=data.root if isinstance(data, Capture) else Path(data))
+    root = data.root if isinstance(data, Capture) else Path(data)
+    refuse_source(output, root=root)
+    own = (output, work_path(output))
+    if root is not None and root.is_dir():
+        refuse_too_large(root, mode=options.attachments, exclude=own)
     run = Run(on_event or ignore_event, options)
     device = resolve_device(options.device)
     coded = CodedViews()
@@ -98,7 +103,7 @@ def compress_capture(
     quality, target = options.given_quality, target_of(options)
     if quality is not None:
         run.report(plan_of(capture.views, groups, codec, quality, device))
-    attachment_plan = files_of_capture(capture, mode=options.attachments, exclude=[output, *coded.files])
+    attachment_plan = files_of_capture(capture, mode=options.attachments, exclude=[*own, *coded.files])
     with (
         ArchiveWriter(
             output,

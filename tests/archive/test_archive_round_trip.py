@@ -190,17 +190,6 @@ def test_existing_target_needs_force(tmp_path, capture):
     assert verify(path).ok
 
 
-def test_archive_inside_the_capture_folder_does_not_carry_itself(tmp_path, capture):
-    root, views = capture
-    path = root / "a.mvc"
-    write_archive(path, root, views, GROUPS)
-    once = path.read_bytes()
-    write_archive(path, root, views, GROUPS, force=True)
-    assert path.read_bytes() == once
-    with ArchiveReader(path) as reader:
-        assert not [name for name, _ in reader.read_attachments() if "mvc" in name]
-
-
 @pytest.mark.parametrize("name", ["../a.jpg", "/a.jpg", "a\\b.jpg", "images/frame 00 ü.jpg"])
 def test_name_that_cannot_be_restored_is_refused(tmp_path, capture, name):
     _, views = capture

@@ -7,7 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from nerfstudio_mvc.archive.attachments import DownscaledFolder, plan_attachments
+from nerfstudio_mvc.archive import layout
+from nerfstudio_mvc.archive.attachments import DownscaledFolder, plan_attachments, refuse_too_large
 from nerfstudio_mvc.capture.views import SmallerCopies
 from nerfstudio_mvc.errors import CaptureError, OutputError
 
@@ -200,3 +201,31 @@ def test_excluded_files_are_no_part_of_the_capture(capture):
 def test_unknown_mode_is_refused(capture):
     with pytest.raises(OutputError, match="lean, all, points, none"):
         plan_attachments(capture, view_names=VIEWS, mode="some")
+
+
+def test_what_is_excluded_is_so_by_way_of_links_too(capture, tmp_path):
+    (tmp_path / "other").symlink_to(capture)
+    (capture / "out.mvc").write_bytes(b"old")
+    assert "out.mvc" not in plan_attachments(capture, view_names=VIEWS, exclude=[tmp_path / "other/out.mvc"]).files
+    assert "out.mvc" not in plan_attachments(tmp_path / "other", view_names=VIEWS, exclude=[capture / "out.mvc"]).files
+
+
+def test_files_too_large_are_refused_at_once_and_those_left_out_are_not(capture, monkeypatch):
+    monkeypatch.setattr(layout, "MAX_LARGE_FILE_BYTES", (capture / "colmap/database.db").stat().st_size - 1)
+    for mode in ("lean", "points", "none"):
+        refuse_too_large(capture, mode=mode)
+    assert lean(capture).files
+    with pytest.raises(CaptureError, match=r"database\.db has \d+ bytes, more than an archive carries"):
+        refuse_too_large(capture, mode="all")
+    refuse_too_large(capture, mode="all", exclude=[capture / "colmap/database.db"])
+    with pytest.raises(CaptureError, match=r"database\.db has \d+ bytes"):
+        lean(capture, named_files={"colmap/database.db": capture / "colmap/database.db"})
+
+
+def test_more_files_than_an_archive_carries_are_refused(capture, monkeypatch):
+    carried = len(lean(capture).files)
+    monkeypatch.setattr(layout, "MAX_ATTACHMENT_FILES", carried)
+    assert len(lean(capture).files) == carried
+    monkeypatch.setattr(layout, "MAX_ATTACHMENT_FILES", carried - 1)
+    with pytest.raises(CaptureError, match=f"{carried} files besides the photographs.*--attachments points"):
+        lean(capture)

@@ -157,6 +157,7 @@ def test_flipped_string_is_found_and_named(archive, tmp_path):
         ({"codec": None}, "codec"),
         ({"attachments": "some"}, "attachments"),
         ({"attached": [0]}, "attached"),
+        ({"attached": [layout.MAX_ATTACHMENT_FILES + 1, 0]}, f"from 0 to {layout.MAX_ATTACHMENT_FILES} are possible"),
         ({"attached": [2, 0]}, "disagrees with the manifest"),
         ({"left_out": [["a", -1, "b"]]}, "left_out"),
         ({"downscaled": [{"path": "../x"}]}, "source"),

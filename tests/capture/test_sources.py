@@ -19,6 +19,7 @@ from colmap_io.model_folder import read_model, write_model
 from colmap_io.records import Camera, Model, Points3D
 from colmap_io.records import Image as ModelImage
 from colmap_io.rotation import pose_matrix
+from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.capture.camera_axes import colmap_from_nerfstudio, nerfstudio_from_colmap
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
@@ -433,3 +434,10 @@ def test_a_capture_needs_no_files() -> None:
     views = tuple(View(idx, f"{idx}.png", None, 8, 6, camera, np.eye(4)) for idx in range(2))
     capture = Capture(None, "colmap", views, np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
     assert capture.scene_radius == 1.0
+
+
+def test_as_many_frames_as_an_archive_holds_views_and_no_more(tmp_path: Path) -> None:
+    """Said before a photograph is looked for: there is none."""
+    (tmp_path / "transforms.json").write_text(json.dumps({"frames": [{}] * (layout.MAX_VIEWS + 1)}))
+    with pytest.raises(CaptureError, match=f"{layout.MAX_VIEWS + 1} frames where {layout.MAX_VIEWS} are possible"):
+        load_capture(tmp_path)

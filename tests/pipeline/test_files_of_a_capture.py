@@ -15,6 +15,7 @@ from colmap_io.errors import ModelError
 from colmap_io.model_folder import read_model
 from colmap_io.regular_files import open_regular, read_regular
 from nerfstudio_mvc import compress_capture, decompress_archive
+from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.capture.open_capture import load_capture
 from nerfstudio_mvc.capture.view_order import coding_groups
 from nerfstudio_mvc.errors import CaptureError, OutputError
@@ -163,10 +164,12 @@ def test_no_output_takes_the_place_of_a_file_that_is_read(capture: Path, target:
     assert tree(capture.parent) == before
 
 
-def test_an_archive_in_the_folder_is_replaced_and_not_carried(capture: Path) -> None:
-    expected = compressed(capture).read_bytes()
+@pytest.mark.parametrize("mode", ["lean", "all"])
+def test_an_archive_in_the_folder_is_replaced_and_not_carried(capture: Path, mode: str) -> None:
+    expected = compressed(capture, attachments=mode).read_bytes()
+    options = {"codec": RawCodec(), "depth": "none", "group_size": 2, "attachments": mode}
     for _ in range(2):
-        compress_capture(capture, capture / "in.mvc", codec=RawCodec(), depth="none", group_size=2, force=True)
+        compress_capture(capture, capture / "in.mvc", **options, force=True)
         assert (capture / "in.mvc").read_bytes() == expected
 
 
@@ -176,3 +179,13 @@ def test_a_view_is_not_encoded_over_a_photograph(capture: Path, name: str) -> No
     with pytest.raises(OutputError, match="is a file of the capture"):
         encode_view(capture / "images" / "frame_00001.png", capture / "images" / name, force=True)
     assert tree(capture) == before
+
+
+@pytest.mark.parametrize("start", [compress_capture, prepare_capture])
+def test_a_file_too_large_is_told_before_cameras_are_looked_for(capture: Path, monkeypatch, start) -> None:
+    for module in ("compress", "capture_tasks"):
+        monkeypatch.setattr(f"nerfstudio_mvc.pipeline.{module}.load_capture", lambda *_, **__: pytest.fail("too late"))
+    monkeypatch.setattr(layout, "MAX_LARGE_FILE_BYTES", 9999)
+    (capture / "film.mp4").write_bytes(bytes(10_000))
+    with pytest.raises(CaptureError, match=r"film\.mp4 has 10000 bytes"):
+        start(capture, capture.parent / "a.mvc", CompressOptions(codec=RawCodec()))
