@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from nerfstudio_mvc.codecs.parahydra import matching
+from nerfstudio_mvc.codecs.parahydra.coarse_match import MATCHES
 from nerfstudio_mvc.codecs.parahydra.error_map import error_levels, own_error, read_levels, write_levels
 from nerfstudio_mvc.codecs.parahydra.match_kernels import merge_rows, refine_rows
 from nerfstudio_mvc.codecs.parahydra.matching import (
@@ -211,3 +212,20 @@ def test_error_of_whole_pictures_is_that_of_their_blocks():
     levels = error_levels(pixels, shown)
     assert levels[0, 0] == 0
     assert levels[0, 1] == 8  # a mean square of 64
+
+
+@pytest.mark.parametrize("name", MATCHES)
+@pytest.mark.parametrize("shift", [(0, 24), (8, 0), (8, 24), (16, 24)])
+def test_each_coarse_match_finds_the_shifts_that_it_can(name, shift):
+    main, side = map(pyramid, shifted(*shift))
+    found = MATCHES[name](main, side)
+    share = (found[2:-3, 1:-3] * 4 == shift).all(-1).mean()
+    if name in ("HPA", "VPA"):
+        kept = 0 if name == "HPA" else 1
+        assert not found[..., kept].any()
+        assert share == (0 if shift[kept] else 1)
+    elif name == "OPAM" and shift[0]:
+        # Rows are compared with rows that show something else: only where that still resembles it is the column right.
+        assert share > 0.6 if shift[0] == 8 else share < 0.2
+    else:
+        assert share > 0.95

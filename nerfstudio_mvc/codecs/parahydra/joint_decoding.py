@@ -5,7 +5,7 @@ No view is merged before it helps: all pictures are compared and moved as AV1 ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,9 +50,13 @@ def candidates_of(view: int, sizes: Mapping[int, tuple[int, int]]) -> list[int]:
 
 @dataclass
 class JointDecoder:
-    """The decoded views of a group by position; what is found about pairs is kept for both."""
+    """The decoded views of a group by position; what is found about pairs is kept for both.
+
+    `coarse_match`: other ways than the decoder's, to measure them.
+    """
 
     stills: Mapping[int, Still]
+    coarse_match: Callable[[Pyramid, Pyramid], np.ndarray] = coarse_match
     _pyramids: dict[int, Pyramid] = field(default_factory=dict)
     _coarse: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
     _fields: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
@@ -82,7 +86,7 @@ class JointDecoder:
 
     def _coarse_match(self, view: int, other: int) -> np.ndarray:
         if (view, other) not in self._coarse:
-            self._coarse[view, other] = coarse_match(self._pyramid(view), self._pyramid(other))
+            self._coarse[view, other] = self.coarse_match(self._pyramid(view), self._pyramid(other))
         return self._coarse[view, other]
 
     def _field(self, view: int, other: int) -> np.ndarray:

@@ -25,7 +25,7 @@ WINDOW, QUERY_STEP, KEY_STEP = 12, 4, 2
 AT_ONCE = 256
 """Queries that are compared with all keys at once."""
 _FLAT = 8.0  # grey levels, times the window's side; a window that varies by less says little
-_DESCRIPTOR_SCALE, _DESCRIPTOR_MAX = 400.0, 127.0  # 144 * 127^2 < 2^24: float32 adds such products up exactly
+DESCRIPTOR_SCALE, _DESCRIPTOR_MAX = 400.0, 127.0  # 144 * 127^2 < 2^24: float32 adds such products up exactly
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def _descriptors(values: np.ndarray, step: int) -> tuple[np.ndarray, tuple[int, 
     # Times their number, values less their mean are whole, and so is the square of their length.
     centred = flat * size - flat.sum(1, keepdims=True)
     length = np.sqrt((centred * centred).sum(1, keepdims=True)) + _FLAT * size
-    scaled = np.rint(np.clip(centred / length * _DESCRIPTOR_SCALE, -_DESCRIPTOR_MAX, _DESCRIPTOR_MAX))
+    scaled = np.rint(np.clip(centred / length * DESCRIPTOR_SCALE, -_DESCRIPTOR_MAX, _DESCRIPTOR_MAX))
     return scaled.astype(np.float32), (grid[0], grid[1])
 
 
