@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
 
 def parse(folder: Path) -> dict:
-    """Files, cameras and point count of a folder, as JSON values."""
-    # nerfstudio reads points with open3d, 400 MB that tests do without; that file comes back byte for byte anyway.
-    with_points = find_spec("open3d") is not None
-    config = NerfstudioDataParserConfig(data=folder, downscale_factor=1, eval_mode="all", load_3D_points=with_points)
+    """Files, cameras and points of a folder, as JSON values."""
+    config = NerfstudioDataParserConfig(data=folder, downscale_factor=1, eval_mode="all", load_3D_points=True)
     outputs = config.setup().get_dataparser_outputs("train")
     cameras = outputs.cameras
     return {
@@ -28,6 +25,9 @@ def parse(folder: Path) -> dict:
         "distortion": None if cameras.distortion_params is None else cameras.distortion_params.tolist(),
         "camera_to_worlds": cameras.camera_to_worlds.tolist(),
         "scale": float(outputs.dataparser_scale),
+        "transform": outputs.dataparser_transform.tolist(),
+        "points": outputs.metadata["points3D_xyz"].tolist() if "points3D_xyz" in outputs.metadata else [],
+        "colors": outputs.metadata["points3D_rgb"].tolist() if "points3D_rgb" in outputs.metadata else [],
     }
 
 

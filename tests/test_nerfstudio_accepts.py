@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from raw_codec import RawCodec
 
+from colmap_io.model_folder import read_model
 from nerfstudio_mvc import compress_capture, decompress_archive
 
-SAMPLE = Path(__file__).parent.parent / "examples" / "data" / "nerfstudio"
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "examples" / "data" / "nerfstudio"
+OPEN3D_STAND_IN = Path(__file__).parent / "whole_nerfstudio" / "stand_ins"
 PARSER_PACKAGES = Path(sys.prefix) / "nerfstudio-parser"  # tools/make_env.sh puts them there
 
 pytestmark = [
@@ -28,9 +31,9 @@ pytestmark = [
 
 
 def parse(*folders: Path) -> list[dict]:
-    environment = dict(os.environ)
-    if find_spec("nerfstudio") is None:
-        environment["PYTHONPATH"] = str(PARSER_PACKAGES)
+    packages = [] if find_spec("nerfstudio") else [PARSER_PACKAGES]
+    packages += [] if find_spec("open3d") else [OPEN3D_STAND_IN, ROOT]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, packages))}
     run = subprocess.run(
         [sys.executable, Path(__file__).with_name("parse_with_nerfstudio.py"), *folders],
         capture_output=True,
@@ -57,6 +60,7 @@ def test_restored_folders_parse_to_the_cameras_of_the_original(tmp_path: Path) -
     original, restored, remade = parse(SAMPLE, lean, bare)
 
     assert restored == original
+    assert len(restored["points"]) == len(restored["colors"]) > 1000
     assert len(restored["images"]) == 8
     assert not restored["missing"]
 
@@ -83,3 +87,25 @@ def test_a_third_of_the_photographs_without_a_camera(tmp_path: Path) -> None:
     assert len(restored["images"]) == 5
     assert not restored["missing"]
     assert len(list((tmp_path / "out/images").iterdir())) == 8
+
+
+def test_points_of_a_colmap_folder_where_training_starts(tmp_path: Path) -> None:
+    """transforms.json is made, and so is the file of points: those of the model, beside the cameras as they were."""
+    capture = tmp_path / "capture"
+    shutil.copytree(SAMPLE, capture, ignore=shutil.ignore_patterns("transforms.json", "*.ply"))
+    compress_capture(capture, tmp_path / "a.mvc", codec=RawCodec(), depth="none")
+    decompress_archive(tmp_path / "a.mvc", tmp_path / "out", codec=RawCodec())
+    assert len(list((tmp_path / "out").glob("sparse_pc*.ply"))) == 1
+    original, restored = parse(SAMPLE, tmp_path / "out")
+    model = read_model(SAMPLE / "colmap/sparse/0")
+    transform = np.array(restored["transform"])
+    landed = (model.points.xyz @ transform[:, :3].T + transform[:, 3]) * restored["scale"]
+    np.testing.assert_allclose(restored["points"], landed, rtol=1e-4, atol=1e-5)  # float32
+    np.testing.assert_array_equal(restored["colors"], model.points.colors)
+    np.testing.assert_allclose(point_distances(restored), point_distances(original), rtol=1e-3, atol=1e-4)
+
+
+def point_distances(parsed: dict) -> np.ndarray:
+    """Of every camera centre from its nearest point, in units of the capture."""
+    centers = np.array(parsed["camera_to_worlds"])[:, :, 3]
+    return np.linalg.norm(centers[:, None] - np.array(parsed["points"]), axis=-1).min(1) / parsed["scale"]

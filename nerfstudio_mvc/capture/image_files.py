@@ -83,7 +83,32 @@ _BELIEVED_PIXELS = 1 << 26
 _PIXELS_PER_BYTE = 1000
 """A picture of more than `_BELIEVED_PIXELS` is believed where its file has a byte for so many: no format takes less."""
 REMEDY = "; replace it, convert it to JPEG or PNG, or remove it"
-_OPENING = threading.Lock()
+
+
+class _AnySize:
+    """Lifts Pillow's own limit, one for all threads and below what phones make, for as long as anyone is within.
+
+    Sizes are checked by whoever enters.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._within = threading.Lock(), 0
+        self._limit: int | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._within:
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                Image.MAX_IMAGE_PIXELS = self._limit
+
+
+_ANY_SIZE = _AnySize()
 
 _JPEG_SEGMENT = 65533
 """Largest EXIF block a JPEG can hold, in bytes."""
@@ -254,7 +279,7 @@ def read_image(path: Path) -> ImagePixels:
 def decode_image(data: bytes, path: Path) -> ImagePixels:
     """`read_image` of a file whose bytes are at hand; `path` is where they came from."""
     file = io.BytesIO(data)
-    with _opened(file, len(data), path) as image:
+    with _ANY_SIZE, _opened(file, len(data), path) as image:
         try:
             image.load()
             return _split(image, path, had_16_bits=_had_16_bits(image, data))
@@ -346,7 +371,7 @@ def _read_errors(path: Path) -> Iterator[None]:
 def _open(path: Path) -> Iterator[Image.Image]:
     with _read_errors(path):
         file = open_regular(path)
-    with file, _opened(file, os.fstat(file.fileno()).st_size, path) as image:
+    with _ANY_SIZE, file, _opened(file, os.fstat(file.fileno()).st_size, path) as image:
         yield image
 
 
@@ -355,13 +380,8 @@ def _opened(file: BinaryIO, size: int, path: Path) -> Image.Image:
     if path.suffix.lower() in _HEIF_SUFFIXES:
         formats = (*formats, *_heif_format(path))
     try:
-        # Pillow's own limit is one for all threads and below what phones make; ours is checked here.
-        with _OPENING:
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(file, formats=formats)
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
+        with _ANY_SIZE:
+            image = Image.open(file, formats=formats)
         pixels = image.width * image.height
         if pixels > _BELIEVED_PIXELS and pixels > min(MAX_PIXELS, _PIXELS_PER_BYTE * size):
             raise ValueError(f"{image.width} x {image.height} pixels are too many for it")
@@ -579,7 +599,7 @@ def read_alpha(metadata: ImageMetadata, size: tuple[int, int]) -> Image.Image:
     if not metadata.alpha:
         return Image.new("L", size, 255)
     try:
-        with Image.open(io.BytesIO(metadata.alpha), formats=("PNG",)) as alpha:
+        with _ANY_SIZE, Image.open(io.BytesIO(metadata.alpha), formats=("PNG",)) as alpha:
             if alpha.size != size or alpha.mode != "L":
                 raise ValueError(f"it is {alpha.mode} {alpha.size}, the photograph {size}")
             alpha.load()

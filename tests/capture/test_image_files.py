@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -97,6 +98,35 @@ def test_jpeg_comment_is_kept(tmp_path: Path) -> None:
     target, _ = restored(tmp_path / "a.jpg", tmp_path / "out")
     with Image.open(target) as after:
         assert after.info["comment"] == b"f\xfcr dich"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".jp2", ".gif"])
+def test_pictures_beyond_pillows_limit_are_read_as_what_they_are(tmp_path: Path, monkeypatch, suffix: str) -> None:
+    Image.fromarray(smooth()).save(tmp_path / f"a{suffix}")
+    expected = read_image(tmp_path / f"a{suffix}").pixels
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9)  # Pillow warns above, and refuses above twice as many
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        assert read_size(tmp_path / f"a{suffix}") == (24, 16)
+        np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}").pixels, expected)
+        target, _ = restored(tmp_path / f"a{suffix}", tmp_path / "out")
+        assert read_size(target) == (24, 16)
+    assert Image.MAX_IMAGE_PIXELS == 9
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(target)
+
+
+def test_an_alpha_plane_beyond_pillows_limit_comes_back(tmp_path: Path, monkeypatch) -> None:
+    source = Image.fromarray(smooth()).convert("RGBA")
+    source.putalpha(Image.fromarray(smooth()[:, :, 1]))
+    source.save(tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "MAX_IMAGE_PIXELS", 9)
+        target, _ = restored(tmp_path / "a.png", tmp_path / "out")
+    with Image.open(target) as after:
+        np.testing.assert_array_equal(np.asarray(after), np.asarray(source))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
