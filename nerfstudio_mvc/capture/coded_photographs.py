@@ -14,6 +14,8 @@ from nerfstudio_mvc.capture.checks import image_size
 from nerfstudio_mvc.capture.image_files import read_mode
 from nerfstudio_mvc.capture.views import View
 
+CODED_SUFFIX = ".mvcv"
+
 
 @dataclass(frozen=True)
 class CodedPhotograph:

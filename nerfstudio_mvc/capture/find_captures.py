@@ -10,6 +10,7 @@ from pathlib import Path
 
 from colmap_io.model_folder import find_models
 from nerfstudio_mvc.capture.checks import is_image_name
+from nerfstudio_mvc.capture.coded_photographs import CODED_SUFFIX
 from nerfstudio_mvc.capture.nerfstudio_source import find_transforms
 
 DEEPEST = 12
@@ -17,7 +18,7 @@ DEEPEST = 12
 _PHOTOGRAPH_FOLDERS = ("images", "input")
 
 
-def find_captures(root: Path, *, skip: Collection[Path] = ()) -> list[Path]:
+def find_captures(root: Path, *, skip: Collection[Path] = (), coded: bool = False) -> list[Path]:
     """The capture folders at and below `root`, sorted; what lies in one is part of it.
 
     A folder is one for its transforms.json or its COLMAP model, or for the photographs in it or in its ``images``
@@ -26,14 +27,15 @@ def find_captures(root: Path, *, skip: Collection[Path] = ()) -> list[Path]:
     Args:
         root: the folder.
         skip: folders that are not looked into.
+        coded: whether files of ns-mvc-encode-view count as photographs.
 
     Raises:
         OSError: a folder cannot be read.
     """
-    return _find(root, {path.resolve() for path in skip}, DEEPEST)[0]
+    return _find(root, {path.resolve() for path in skip}, coded, DEEPEST)[0]
 
 
-def _find(folder: Path, skip: Collection[Path], deep: int) -> tuple[list[Path], bool]:
+def _find(folder: Path, skip: Collection[Path], coded: bool, deep: int) -> tuple[list[Path], bool]:
     """Captures, and whether there is one that has cameras among them."""
     if folder.resolve() in skip:
         return [], False
@@ -45,10 +47,16 @@ def _find(folder: Path, skip: Collection[Path], deep: int) -> tuple[list[Path], 
     for path in entries:
         # A link may lead to a capture, but not in circles.
         if deep and path.is_dir() and not (path.is_symlink() and not (find_transforms(path) or find_models(path))):
-            below, posed_below = _find(path, skip, deep - 1)
+            below, posed_below = _find(path, skip, coded, deep - 1)
             found += below
             posed |= posed_below
     places = [entries, *(list((folder / name).iterdir()) for name in _PHOTOGRAPH_FOLDERS if (folder / name).is_dir())]
-    if not posed and any(is_image_name(path.name) and path.is_file() for place in places for path in place):
+    photographs = (
+        path
+        for place in places
+        for path in place
+        if is_image_name(path.name) or (coded and path.suffix.lower() == CODED_SUFFIX)
+    )
+    if not posed and any(path.is_file() for path in photographs):
         return [folder], False
     return found, posed

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import OmitArgPrefixes
 
+from nerfstudio_mvc.archive.layout import CODEC_PARAHYDRA
 from nerfstudio_mvc.cli.coding_flags import CodingFlags
 from nerfstudio_mvc.cli.console import format_bytes, format_count, format_seconds, print_json, print_table
 from nerfstudio_mvc.cli.flags import OptionalInt, OptionalText
@@ -30,7 +31,7 @@ class Archive:
     """
 
     data: Path
-    """A folder with captures in it, at any depth."""
+    """A folder with captures in it, at any depth; for parahydra also of .mvcv files in the place of photographs."""
     output_dir: Path
     """Where the archives go, by the names of the capture folders; on a cluster, a folder that all workers see."""
     scheduler: OptionalText = None
@@ -54,7 +55,7 @@ class Archive:
         from nerfstudio_mvc.cluster.connection import cluster_client
 
         start_s = time.monotonic()
-        jobs = jobs_of_folder(self.data, self.output_dir)
+        jobs = jobs_of_folder(self.data, self.output_dir, coded=options.codec_name == CODEC_PARAHYDRA)
         if not jobs:
             raise MvcError(f"{self.data}: there is no capture at or below it")
         workers = self.jobs or (workers_for(jobs, options) if self.scheduler is None else 1)

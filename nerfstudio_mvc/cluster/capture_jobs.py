@@ -13,12 +13,15 @@ from nerfstudio_mvc.capture.image_files import read_size
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.cluster.archive_captures import CaptureJob
 from nerfstudio_mvc.cores import available_cores
-from nerfstudio_mvc.errors import CaptureError
+from nerfstudio_mvc.errors import CaptureError, MvcError
+from nerfstudio_mvc.pipeline.coded_views import coded_views_for
 from nerfstudio_mvc.pipeline.options import CompressOptions
 
 
-def jobs_of_folder(data: Path, output_dir: Path) -> list[CaptureJob]:
+def jobs_of_folder(data: Path, output_dir: Path, *, coded: bool = False) -> list[CaptureJob]:
     """A job for every capture at and below `data`: ``data/a/b`` becomes ``output_dir/a/b.mvc``.
+
+    `coded`: as of `find_captures`.
 
     Raises:
         CaptureError: there is no such folder, or `output_dir` lies in a capture.
@@ -28,7 +31,7 @@ def jobs_of_folder(data: Path, output_dir: Path) -> list[CaptureJob]:
     if not data.is_dir():
         raise CaptureError(f"{data}: there is no such folder")
     inside = output_dir.resolve() != data.resolve() and output_dir.resolve().is_relative_to(data.resolve())
-    captures = find_captures(data, skip=[output_dir] if inside else [])
+    captures = find_captures(data, skip=[output_dir] if inside else [], coded=coded)
     for capture in captures:
         if output_dir.resolve().is_relative_to(capture.resolve()):
             raise CaptureError(f"{output_dir} lies in the capture {capture}: choose another --output-dir")
@@ -47,7 +50,7 @@ def workers_for(jobs: Sequence[CaptureJob], options: CompressOptions) -> int:
     from nerfstudio_mvc.pipeline.parallel_work import jobs_at_once
 
     codec = open_codec_of(options, resolve_device(options.device))
-    largest = max((_largest_photograph(job.data) for job in jobs), key=lambda size: size[0] * size[1])
+    largest = max((_largest_photograph(job.data, options) for job in jobs), key=lambda size: size[0] * size[1])
     group = [View(0, "", None, *largest, None, None)] * options.views_per_group
     return jobs_at_once(codec, [group] * available_cores(), asked=None)
 
@@ -58,9 +61,11 @@ def _archive_path(capture: Path, data: Path, output_dir: Path) -> Path:
     return output_dir / relative.parent / f"{name}.mvc"
 
 
-def _largest_photograph(data: Path) -> tuple[int, int]:
-    """Width and height, as far as the files with most bytes of each folder tell."""
+def _largest_photograph(data: Path, options: CompressOptions) -> tuple[int, int]:
+    """Width and height, as far as coded ones and the files with most bytes of each folder tell."""
     sizes = [(1, 1)]
+    with suppress(MvcError):
+        sizes += [(one.width, one.height) for one in coded_views_for(data, options)[0].found.values()]
     for folder, _, names in os.walk(data):
         pictures = [path for name in names if is_image_name(name) and (path := Path(folder, name)).is_file()]
         if pictures:

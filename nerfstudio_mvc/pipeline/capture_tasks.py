@@ -37,6 +37,7 @@ from nerfstudio_mvc.errors import CaptureError, OutputError
 from nerfstudio_mvc.pipeline.archive_record import digest_of_folder, is_as_recorded, source_of, write_record
 from nerfstudio_mvc.pipeline.capture_files import files_read, refuse_source
 from nerfstudio_mvc.pipeline.capture_plan import GroupTask, PreparedCapture
+from nerfstudio_mvc.pipeline.coded_views import CodedViews, coded_views_for
 from nerfstudio_mvc.pipeline.compress import coding_settings, compress_capture, open_codec_of, with_stored_cameras
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -60,6 +61,7 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
         as `compress_capture`.
     """
     assert options.given_quality is not None, "a target takes all groups at once"
+    coded, options = coded_views_for(data, options)
     device = resolve_device(options.device)
     codec = _shared_codec(options, device)
     if output.exists():
@@ -76,8 +78,8 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
         estimated.append(estimate_cameras(*arguments, **settings, num_threads=CORES))
         return estimated[-1]
 
-    capture = _load(data, options, codec, estimate)
-    refuse_source(output, files=files_read(capture))
+    capture = _load(data, options, codec, estimate, coded)
+    refuse_source(output, files=[*files_read(capture), *coded.files])
     groups = coding_groups(capture, options.order, group_size=options.views_per_group)
     open_writer = partial(
         ArchiveWriter,
@@ -161,6 +163,7 @@ def finish_capture(
     Raises:
         as `compress_capture`; CaptureError where the capture has changed meanwhile.
     """
+    coded, options = coded_views_for(data, options)
     codec = _shared_codec(options, resolve_device(options.device))
     folder = work_path(output)
 
@@ -170,7 +173,7 @@ def finish_capture(
         except ModelError as error:
             raise CaptureError(f"{data}: the cameras that were estimated are gone ({error}); run again.") from error
 
-    capture = _load(data, options, codec, kept_estimate)
+    capture = _load(data, options, codec, kept_estimate, coded)
     try:
         report = compress_capture(capture, output, options, codec=codec, resume=True, jobs=1)
     except OtherInputsError as error:
@@ -184,10 +187,13 @@ def _recorded_settings(options: CompressOptions, codec: MultiViewCodec) -> dict[
     return settings | {"colmap_model": None if options.colmap_model is None else options.colmap_model.as_posix()}
 
 
-def _load(data: Path, options: CompressOptions, codec: MultiViewCodec, estimate: EstimateCameras) -> Capture:
+def _load(
+    data: Path, options: CompressOptions, codec: MultiViewCodec, estimate: EstimateCameras, coded: CodedViews
+) -> Capture:
     return load_capture(
         data,
         colmap_model=options.colmap_model,
+        coded=coded.found,
         estimate_cameras=estimate if codec.wants_cameras else no_cameras,
         whole_pictures=not options.whole_files,
     )

@@ -13,7 +13,7 @@ from nerfstudio_mvc.archive.carried_strings import without_carried
 from nerfstudio_mvc.archive.layout import CODEC_PARAHYDRA
 from nerfstudio_mvc.archive.reader import ArchiveReader
 from nerfstudio_mvc.capture.checks import listed
-from nerfstudio_mvc.capture.coded_photographs import CodedPhotograph
+from nerfstudio_mvc.capture.coded_photographs import CODED_SUFFIX, CodedPhotograph
 from nerfstudio_mvc.capture.image_files import ImageMetadata
 from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
 from nerfstudio_mvc.capture.photo_source import files_with_photographs
@@ -22,8 +22,6 @@ from nerfstudio_mvc.coded import Substream
 from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, OptionError
 from nerfstudio_mvc.pipeline.options import CompressOptions
-
-SUFFIX = ".mvcv"
 
 
 @dataclass(frozen=True)
@@ -65,14 +63,26 @@ class CodedViews:
             return options
         for name in ("target_bpp", "target_psnr_db", "target_size_bytes", "weights"):
             if getattr(options, name) is not None:
-                raise OptionError(name, problem=f"comes too late: there are photographs coded already ({SUFFIX} files)")
+                raise OptionError(
+                    name, problem=f"comes too late: there are photographs coded already ({CODED_SUFFIX} files)"
+                )
         if options.quality is not None and options.given_quality != self.quality:
             raise OptionError(
-                "quality", problem=f"{options.quality} is not that of the {SUFFIX} files, {self.quality:g}"
+                "quality", problem=f"{options.quality} is not that of the {CODED_SUFFIX} files, {self.quality:g}"
             )
         if options.effort not in ("default", self.effort):
-            raise OptionError("effort", problem=f"{options.effort} is not that of the {SUFFIX} files, {self.effort}")
+            raise OptionError(
+                "effort", problem=f"{options.effort} is not that of the {CODED_SUFFIX} files, {self.effort}"
+            )
         return replace(options, quality=self.quality, effort=self.effort)
+
+
+def coded_views_for(root: Path, options: CompressOptions) -> tuple[CodedViews, CompressOptions]:
+    """Those of a capture folder if the codec takes them, and the options with what they say; errors of both."""
+    if options.codec_name != CODEC_PARAHYDRA:
+        return CodedViews(), options
+    coded = find_coded_views(root)
+    return coded, coded.settled(options)
 
 
 def find_coded_views(root: Path) -> CodedViews:
@@ -84,7 +94,7 @@ def find_coded_views(root: Path) -> CodedViews:
     """
     found: dict[str, CodedPhotograph] = {}
     beside, settings = [], {}
-    for path in sorted(path for path in files_with_photographs(root) if path.suffix.lower() == SUFFIX):
+    for path in sorted(path for path in files_with_photographs(root) if path.suffix.lower() == CODED_SUFFIX):
         with ArchiveReader(path) as reader:
             photograph, name, settings_of_file = _photograph(reader)
         name = (path.parent / name).relative_to(root).as_posix()

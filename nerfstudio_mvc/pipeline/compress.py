@@ -17,7 +17,6 @@ import numpy as np
 
 from colmap_io.camera_estimation import estimate_cameras
 from nerfstudio_mvc.archive.attachments import LeftOut, refuse_too_large
-from nerfstudio_mvc.archive.layout import CODEC_PARAHYDRA
 from nerfstudio_mvc.archive.summary import ArchiveSummary, summarize
 from nerfstudio_mvc.archive.work_folder import work_path
 from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
@@ -28,7 +27,7 @@ from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import OutputError
 from nerfstudio_mvc.pipeline.capture_files import files_of_capture, files_read, refuse_source
-from nerfstudio_mvc.pipeline.coded_views import CodedViews, find_coded_views
+from nerfstudio_mvc.pipeline.coded_views import CodedViews, coded_views_for
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
 from nerfstudio_mvc.pipeline.group_encoder import GroupEncoder, plan_of
@@ -82,9 +81,10 @@ def compress_capture(
     run = Run(on_event or ignore_event, options)
     device = resolve_device(options.device)
     coded = CodedViews()
-    if options.codec_name == CODEC_PARAHYDRA and not options.whole_files and not isinstance(data, Capture):
-        coded = find_coded_views(Path(data))
-        options = coded.settled(options)
+    if root is not None and (
+        not isinstance(data, Capture) or any(view.source_bytes is not None for view in data.views)
+    ):
+        coded, options = coded_views_for(root, options)
     codec = open_codec_of(options, device)
     capture = data
     if not isinstance(data, Capture):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,11 @@ from small_captures import write_sample_corner
 
 from nerfstudio_mvc import compress_capture, decompress_archive
 from nerfstudio_mvc.capture.image_files import carried_bytes_of
+from nerfstudio_mvc.cluster.capture_jobs import jobs_of_folder
 from nerfstudio_mvc.errors import MvcError
+from nerfstudio_mvc.pipeline.capture_tasks import code_group, finish_capture, prepare_capture
 from nerfstudio_mvc.pipeline.encode_view import encode_view
+from nerfstudio_mvc.pipeline.options import CompressOptions
 
 QUALITY = 4.0
 SEGMENT = b"\xff\xed\x00\x0ccaptions.."
@@ -87,6 +91,26 @@ def test_bare_photographs_and_coded_ones(posed: Path, tmp_path: Path) -> None:
     coded = with_coded(bare, tmp_path / "coded", in_this_process, kept=[first.name])
     encode_view(first, coded / "one" / "again.mvcv", quality=2)
     assert compressed(coded, tmp_path / "b.mvc") == expected
+
+
+def test_by_tasks_of_a_cluster(posed: Path, tmp_path: Path) -> None:
+    """Bare, so that nothing but the coded photographs says that the folder is a capture; one beside its own file."""
+    bare = tmp_path / "in" / "bare"
+    shutil.copytree(posed / "images", bare)
+    assert jobs_of_folder(tmp_path / "in", tmp_path)[0].data == bare
+    coded = with_coded(bare, tmp_path / "coded" / "bare", in_this_process)
+    assert jobs_of_folder(coded.parent, tmp_path) == []
+    (job,) = jobs_of_folder(coded.parent, tmp_path, coded=True)
+    assert job.data == coded
+    shutil.copy(next(bare.iterdir()), coded)
+    options = CompressOptions(codec="parahydra", device="cpu", group_size=2, attachments="all")
+    expected = compressed(coded, tmp_path / "a.mvc", group_size=2, attachments="all")
+    prepared = prepare_capture(job.data, job.archive, options)
+    for task in prepared.groups:
+        code_group(pickle.loads(pickle.dumps(task)))
+    finish_capture(job.data, job.archive, options, prepared)
+    assert job.archive.read_bytes() == expected
+    assert prepare_capture(job.data, job.archive, options) is None
 
 
 @pytest.fixture(scope="module")
