@@ -1,7 +1,8 @@
 """A reader of `.mvc` files written from FORMAT.md alone, on the standard library and NumPy alone.
 
-It gives views with their cameras, pictures as coded substreams, and attached files but those packed by a prediction of
-COLMAP's numbers (recipes 1 to 4), which FORMAT.md leaves to the program.
+It gives views with their cameras, pictures as coded substreams, what belongs to the photographs besides, and attached
+files but those packed by a prediction of COLMAP's numbers (recipes 1 to 4), which FORMAT.md leaves to the program; of
+lossless archives (`codecs/lossless/STRINGS.md`) the photographs' files, JPEG files as JPEG XL.
 """
 
 from __future__ import annotations
@@ -91,6 +92,50 @@ def read(path: Path) -> tuple[list[ViewOfFile], dict[str, bytes], set[str]]:
     return views, files, predicted
 
 
+def image_metadata(path: Path) -> dict[int, dict]:
+    """What is said of the photographs' files, by view_idx, bytes in their places."""
+    with zipfile.ZipFile(path) as archive:
+        found = _contents(archive) if "attachments/pack.bin" in archive.namelist() else []
+    blobs = {name: content for kind, name, content in found if kind in (2, 4)}
+    documents = [json.loads(content) for kind, _, content in found if kind == 1]
+    return {
+        view_idx: {
+            name: blobs[f"{value['blob']:08d}"] if isinstance(value, dict) else value for name, value in fields.items()
+        }
+        for document in documents
+        for view_idx, fields in document
+    }
+
+
+def other_bytes(payload: bytes) -> tuple[bytes, bytes]:
+    """Of a string `file`: segments of the JPEG file, and what follows the picture."""
+    data = Bytes(payload)
+    (method,), sizes = data.take(1), (data.varint(), data.varint())
+    content = Bytes(_stored_or_xz(method, data.take(len(payload) - data.at)))
+    segments, behind = map(content.take, sizes)
+    assert content.at == len(content.data)
+    return segments, behind
+
+
+def original(payload: bytes) -> tuple[bytes | None, bytes]:
+    """Of a string `original`: the photograph's file and b"", or None and the JPEG XL file that it is made from."""
+    data = Bytes(payload)
+    (method,), (size,), digest = data.take(1), data.fixed("Q"), data.take(32)
+    content = data.take(len(payload) - data.at)
+    if method == 2:
+        assert content[4:8] == b"JXL "
+        assert b"jbrd" in content
+        return None, content
+    content = _stored_or_xz(method, content)
+    assert (len(content), sha256(content).digest()) == (size, digest)
+    return content, b""
+
+
+def _stored_or_xz(method: int, content: bytes) -> bytes:
+    assert method in (0, 1)
+    return lzma.decompress(content) if method else content
+
+
 def _cameras(data: Bytes) -> list[tuple[Camera | None, np.ndarray | None]]:
     assert data.take(5) == b"MVCC\x02"
     cameras = []
@@ -166,6 +211,13 @@ def _group(entry: bytes, group_idx: int) -> dict[int, tuple[int, list[tuple[str,
 
 
 def _attached(archive: zipfile.ZipFile) -> tuple[dict[str, bytes], set[str]]:
+    found = [(path, content) for kind, path, content in _contents(archive) if kind in (0, 3)]
+    files = {path: content for path, content in found if content is not None}
+    return files, {path for path, content in found if content is None}
+
+
+def _contents(archive: zipfile.ZipFile) -> list[tuple[int, str, bytes | None]]:
+    """Kind, path and content of each line of the index; None where it is packed by prediction."""
     data = Bytes(archive.read("attachments/pack.bin"))
     assert data.take(5) == b"MVCA\x01"
     data.varint()
@@ -178,10 +230,9 @@ def _attached(archive: zipfile.ZipFile) -> tuple[dict[str, bytes], set[str]]:
         recipe, fields = index.take(1)[0], Bytes(index.take(index.varint()))
         lines.append((kind, path, size, digest, recipe, fields))
     contents: list[bytes | None] = []
-    predicted = set()
-    for kind, path, size, digest, recipe, fields in lines:
+    for kind, _, size, digest, recipe, fields in lines:
         content = None
-        if kind == 3:
+        if kind in (3, 4):
             content = lzma.decompress(archive.read(f"attachments/{fields.varint():05d}.xz"))
         elif recipe == 0:
             content = planes[fields.varint()].take(size)
@@ -189,17 +240,10 @@ def _attached(archive: zipfile.ZipFile) -> tuple[dict[str, bytes], set[str]]:
             content = contents[fields.varint()]
         elif recipe == 6:
             content = _rows(planes, fields)
-        if content is None:
-            predicted.add(path)
-        else:
+        if content is not None:
             assert (len(content), sha256(content).digest()) == (size, digest)
         contents.append(content)
-    files = {
-        path: content
-        for (kind, path, *_), content in zip(lines, contents, strict=True)
-        if kind in (0, 3) and content is not None
-    }
-    return files, predicted
+    return [(kind, path, content) for (kind, path, *_), content in zip(lines, contents, strict=True)]
 
 
 def _rows(planes: dict[int, Bytes], fields: Bytes) -> bytes:

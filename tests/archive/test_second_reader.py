@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import second_reader
+from PIL import Image
 from small_archive import make_views, write_archive
 
+from nerfstudio_mvc import compress_capture
 from nerfstudio_mvc.archive.reader import ArchiveReader
+from nerfstudio_mvc.capture.open_capture import load_capture
+from nerfstudio_mvc.capture.photo_source import no_cameras
+from nerfstudio_mvc.codecs.lossless.jpeg_xl import jpeg_of_jxl
+from nerfstudio_mvc.pipeline.encode_view import encode_view
 
 TESTS = Path(__file__).parents[1]
 GOLDEN = [*sorted((TESTS / "archive/golden").glob("*.mvc")), *sorted((TESTS / "guards/golden").glob("*.mvc"))]
@@ -64,3 +70,42 @@ def test_golden_archives(path: Path) -> None:
 
 def test_attached_files_of_many_kinds(written: Path) -> None:
     assert check(written) == set()
+
+
+def test_a_lossless_archive_gives_the_files_of_its_photographs(tmp_path: Path) -> None:
+    """JPEG, what packs well, and what does not."""
+    root = tmp_path / "photographs"
+    root.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    Image.fromarray(pixels).resize((320, 240)).save(root / "a.jpg", quality=90)
+    Image.new("RGB", (32, 24), (9, 8, 7)).save(root / "b.bmp")
+    Image.fromarray(pixels).save(root / "c.png")
+    archive = tmp_path / "a.mvc"
+    capture = load_capture(root, estimate_cameras=no_cameras, whole_pictures=True)
+    compress_capture(capture, archive, quality="lossless")
+    assert check(archive) == set()
+    views, _, _ = second_reader.read(archive)
+    for view in views:
+        (payload,) = [payload for name, payload in view.substreams if name == "original"]
+        file, jpeg_xl = second_reader.original(payload)
+        assert (file is None) == (view.name == "a.jpg")
+        if file is None:
+            file = jpeg_of_jxl(jpeg_xl, width=320, height=240, what=view.name)
+        assert file == (root / view.name).read_bytes()
+
+
+def test_a_photograph_encoded_by_itself(tmp_path: Path) -> None:
+    """The document says where everything stands that joining such files takes."""
+    segment, exif = b"\xff\xed\x00\x0ccaptions..", Image.Exif()
+    exif[0x010F] = "maker"
+    Image.new("RGB", (64, 48), (90, 80, 70)).save(tmp_path / "a.jpg", exif=exif, comment=b"a comment")
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[:2] + segment + data[2:] + b"a film")
+    encode_view(tmp_path / "a.jpg", tmp_path / "a.mvcv", quality=3, effort="fast")
+    assert check(tmp_path / "a.mvcv") == set()
+    (view,), files, _ = second_reader.read(tmp_path / "a.mvcv")
+    assert (view.name, view.size, view.camera, files) == ("a.jpg", (64, 48), None, {})
+    assert second_reader.other_bytes(dict(view.substreams)["file"]) == (segment, b"a film")
+    metadata = second_reader.image_metadata(tmp_path / "a.mvcv")[0]
+    assert metadata["comment"] == b"a comment"
+    assert metadata["exif"] == Image.open(tmp_path / "a.jpg").info["exif"]
