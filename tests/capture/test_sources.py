@@ -20,6 +20,7 @@ from colmap_io.records import Camera, Model, Points3D
 from colmap_io.records import Image as ModelImage
 from colmap_io.rotation import pose_matrix
 from nerfstudio_mvc.archive import layout
+from nerfstudio_mvc.capture import nerfstudio_source
 from nerfstudio_mvc.capture.camera_axes import colmap_from_nerfstudio, nerfstudio_from_colmap
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
@@ -436,8 +437,18 @@ def test_a_capture_needs_no_files() -> None:
     assert capture.scene_radius == 1.0
 
 
-def test_as_many_frames_as_an_archive_holds_views_and_no_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("frame", ["{}", '{"file_path": "a.jpg"}'])
+def test_as_many_frames_as_an_archive_holds_views_and_no_more(tmp_path: Path, frame: str) -> None:
     """Said before a photograph is looked for: there is none."""
-    (tmp_path / "transforms.json").write_text(json.dumps({"frames": [{}] * (layout.MAX_VIEWS + 1)}))
-    with pytest.raises(CaptureError, match=f"{layout.MAX_VIEWS + 1} frames where {layout.MAX_VIEWS} are possible"):
+    (tmp_path / "transforms.json").write_text(f'{{"frames": [{",".join([frame] * (layout.MAX_VIEWS + 1))}]}}')
+    with pytest.raises(CaptureError, match=f"more frames than the {layout.MAX_VIEWS} that are possible"):
+        load_capture(tmp_path)
+
+
+@pytest.mark.parametrize("frame", ['{"file_path": "a.jpg"}', f"[{','.join(['[]'] * 20)}]"])
+def test_far_too_many_frames_are_not_even_parsed(tmp_path: Path, monkeypatch, frame: str) -> None:
+    """Nor lists without end in their place."""
+    monkeypatch.setattr(nerfstudio_source, "MAX_FRAMES", 9)
+    (tmp_path / "transforms.json").write_text(f'{{"frames": [{",".join([frame] * 40)}], and no JSON')
+    with pytest.raises(CaptureError, match="more frames than the 9 that are possible"):
         load_capture(tmp_path)
