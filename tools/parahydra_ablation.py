@@ -19,6 +19,7 @@ import numpy as np
 from nerfstudio_mvc.archive.reader import ArchiveReader
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
+from nerfstudio_mvc.capture.photo_source import no_cameras
 from nerfstudio_mvc.codecs.parahydra.coarse_match import MATCHES
 from nerfstudio_mvc.codecs.parahydra.joint_decoding import JointDecoder
 from nerfstudio_mvc.codecs.parahydra.stills import Still, decode_still
@@ -65,7 +66,9 @@ def main() -> None:
     parser.add_argument("--matches", nargs="*", default=[], choices=list(MATCHES), help="beside the decoder's own")
     parser.add_argument("--match-group", type=int, default=4, help="size of the groups that --matches are tried on")
     chosen = parser.parse_args()
-    photographs = {view.name: view.image_path for view in load_capture(chosen.capture).views}
+    photographs = {
+        view.name: view.image_path for view in load_capture(chosen.capture, estimate_cameras=no_cameras).views
+    }
     stills, originals, bpp = read_stills(chosen.archive, photographs, chosen.views)
     alone = np.mean([psnr_db(original, stills[k].pixels) for k, original in enumerate(originals)])
     print(f"{chosen.archive.name}: {len(stills)} views, {bpp:.3f} bpp, {alone:.2f} dB apart\n")

@@ -29,7 +29,7 @@ SMALLEST_SIDE = 64
 """Pixels of a view that others can help."""
 LEAST_SEEN = 0.15
 """Share of coarse matches that come back, below which a view is not matched any further."""
-LEAST_CLOSED = 0.18
+LEAST_CLOSED = 0.22
 """Share of cells whose way there and back closes, below which a view is left out."""
 
 
