@@ -27,7 +27,8 @@ def run(*command: str) -> float:
 def main() -> None:
     """Compress, look into the archive, verify, restore, compare."""
     (ROOT / "out").mkdir(exist_ok=True)
-    compress_s = run("ns-mvc-compress", "--data", SAMPLE, "--output", ARCHIVE, "--force")
+    # Sparse points in place of Gaussians: one per cent more bytes, and no minute of fitting.
+    compress_s = run("ns-mvc-compress", "--data", SAMPLE, "--output", ARCHIVE, "--depth", "sparse", "--force")
     run("ns-mvc-info", "--archive", ARCHIVE)
     run("ns-mvc-verify", "--archive", ARCHIVE)
     decompress_s = run("ns-mvc-decompress", "--archive", ARCHIVE, "--output-dir", RESTORED, "--force")
