@@ -12,9 +12,11 @@ import pytest
 import nerfstudio_mvc
 
 COMMANDS = (
+    "ns-mvc-archive",
     "ns-mvc-compress",
     "ns-mvc-decompress",
     "ns-mvc-depth",
+    "ns-mvc-encode-view",
     "ns-mvc-eval",
     "ns-mvc-info",
     "ns-mvc-process-data",
