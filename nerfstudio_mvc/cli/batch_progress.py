@@ -9,18 +9,18 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from nerfstudio_mvc.cli.console import format_bytes, format_count, format_seconds, printable
+from nerfstudio_mvc.cli.live_display import LiveDisplay
 from nerfstudio_mvc.cluster.archive_captures import CaptureJob, CaptureOutcome, CaptureStep
 
 SECONDS_BETWEEN_LINES = 15.0
 
 
-class BatchProgress:
+class BatchProgress(LiveDisplay):
     """A context manager whose `show` is told of everything that happens.
 
     Captures count by the bytes of their files; nothing is said of the time left before a group is done.
@@ -40,15 +40,6 @@ class BatchProgress:
         self._all = self._progress.add_task("all captures", total=1.0, note="")
         self._bars: dict[CaptureJob, TaskID] = {}
         self._start_s = self._last_line_s = time.monotonic()
-
-    def __enter__(self) -> BatchProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def print_line(self, line: str) -> None:
         """Print a line above the bars."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
@@ -23,13 +22,14 @@ from nerfstudio_mvc.cli.console import (
     format_sizes,
     printable,
 )
+from nerfstudio_mvc.cli.live_display import LiveDisplay
 from nerfstudio_mvc.cli.time_left import TimeLeft
 from nerfstudio_mvc.pipeline.progress import Event, GroupReused, Noted, Planned, StepProgress, ViewDone, Warned
 
 SECONDS_BETWEEN_LINES = 15.0
 
 
-class ProgressView:
+class ProgressView(LiveDisplay):
     """A context manager whose `on_event` shows what a pipeline reports.
 
     Args:
@@ -56,15 +56,6 @@ class ProgressView:
         self._source_bytes = 0
         self._views_done = 0
         self._last_line_s = time.monotonic()
-
-    def __enter__(self) -> ProgressView:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def on_event(self, event: Event) -> None:
         """Show one event."""

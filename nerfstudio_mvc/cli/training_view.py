@@ -6,19 +6,19 @@ Where stderr is not a terminal, only the lines appear.
 from __future__ import annotations
 
 import math
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from nerfstudio_mvc.cli.console import format_seconds
+from nerfstudio_mvc.cli.live_display import LiveDisplay
 
 if TYPE_CHECKING:
     from nerfstudio_mvc.training import learning_curve
 
 
-class TrainingView:
+class TrainingView(LiveDisplay):
     """A context manager with the callbacks of a training run; `silent` shows nothing."""
 
     def __init__(self, *, silent: bool = False) -> None:
@@ -35,15 +35,6 @@ class TrainingView:
         )
         self._tasks: dict[str, TaskID] = {}
         self._note = ""
-
-    def __enter__(self) -> TrainingView:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def on_step(self, step: str, done: int, total: int) -> None:
         """Something before or after training: `done` of `total` units of it."""
