@@ -9,7 +9,6 @@ import errno
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,8 +21,6 @@ except ImportError:  # Windows: what a killed run left stays there
     fcntl = None
 
 SUFFIX = ".mvc-partial"
-SECONDS_TO_LOCK = 10.0
-"""A folder as young as that may belong to a run that has not locked it yet."""
 
 
 @contextmanager
@@ -44,8 +41,7 @@ def output_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
         beside = place if place.is_dir() else place.parent
         beside.mkdir(parents=True, exist_ok=True)
         _remove_left_behind(beside, place.name)
-        partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=SUFFIX, dir=beside))
-        lock = _locked(partial)
+        partial, lock = _locked_folder(beside, place.name)
         try:
             yield partial
             move_into_place(partial, target, force=force)
@@ -164,12 +160,23 @@ def _remove_left_behind(folder: Path, name: str) -> None:
     if fcntl is None:
         return
     for path in folder.glob(f".{_literal(name)}.????????{SUFFIX}"):
-        with suppress(OSError):
-            if _is_real_folder(path) and time.time() - path.stat().st_ctime > SECONDS_TO_LOCK:
+        with suppress(OSError):  # a run that goes on holds it
+            if _is_real_folder(path):
                 lock = _locked(path)
                 if lock is not None:
                     shutil.rmtree(path, ignore_errors=True)
                     os.close(lock)
+
+
+def _locked_folder(beside: Path, name: str) -> tuple[Path, int | None]:
+    """A new partial folder of `name`, and its lock; another one where a run that cleans up was there first."""
+    while True:
+        partial = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=SUFFIX, dir=beside))
+        with suppress(BlockingIOError, FileNotFoundError):
+            lock = _locked(partial)
+            if lock is None or partial.is_dir():
+                return partial, lock
+            os.close(lock)
 
 
 def _literal(name: str) -> str:
@@ -177,14 +184,20 @@ def _literal(name: str) -> str:
 
 
 def _locked(folder: Path) -> int | None:
-    """A descriptor that locks a folder; None where another holds it, or where folders cannot be locked."""
+    """A descriptor that locks a folder; None where folders cannot be locked.
+
+    Raises:
+        BlockingIOError: another holds it.
+    """
     if fcntl is None:
         return None
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            raise
         return None
     return descriptor
 

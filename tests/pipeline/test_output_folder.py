@@ -128,8 +128,7 @@ def test_force_writes_through_no_link_and_stops_before_the_first_file(tmp_path: 
     assert (elsewhere / "a.jpg").read_text() == "theirs"
 
 
-def test_what_killed_runs_left_goes_away(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(module, "SECONDS_TO_LOCK", -1.0)
+def test_what_killed_runs_left_goes_away_at_once(tmp_path: Path) -> None:
     (tmp_path / ".out.abcdefgh.mvc-partial" / "images").mkdir(parents=True)
     others = tmp_path / ".out2.abcdefgh.mvc-partial"
     others.mkdir()
@@ -137,6 +136,28 @@ def test_what_killed_runs_left_goes_away(tmp_path: Path, monkeypatch) -> None:
         assert {path.name for path in tmp_path.iterdir()} == {first.name, second.name, others.name}
         (second / "a.txt").write_text("a")
     assert {path.name for path in tmp_path.iterdir()} == {"out", others.name}
+
+
+@pytest.mark.parametrize("when", ["before it is locked", "while it is locked"])
+def test_a_folder_that_another_run_cleans_away_before_it_is_locked(when: str, tmp_path: Path, monkeypatch) -> None:
+    lock_of, locked = module._locked, []
+
+    def lock_late(folder: Path) -> int | None:
+        locked.append(folder)
+        if len(locked) > 1:
+            return lock_of(folder)
+        if when == "before it is locked":
+            folder.rmdir()
+            return lock_of(folder)
+        lock = lock_of(folder)
+        folder.rmdir()
+        return lock
+
+    monkeypatch.setattr(module, "_locked", lock_late)
+    with output_folder(tmp_path / "out") as folder:
+        (folder / "a.txt").write_text("a")
+    assert len(locked) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_file_systems_that_ignore_case_are_recognised(tmp_path: Path) -> None:

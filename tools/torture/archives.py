@@ -8,15 +8,20 @@ import json
 import random
 import struct
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from attempts import Attempt, attempt
+from attempts import LIMIT_S, Attempt, Started, attempt, attempt_here
 from subjects import Subjects, digests
 
 from nerfstudio_mvc import decompress_archive
+from nerfstudio_mvc.archive import layout
+from nerfstudio_mvc.archive.byte_fields import FieldReader, varint
 from nerfstudio_mvc.archive.group_entry import cut_strings, decode_header, encode_group
 from nerfstudio_mvc.archive.integrity import verify
+from nerfstudio_mvc.archive.packing import KIND_METADATA, Item, PackReader, pack
+from nerfstudio_mvc.archive.planes import PlaneWriter, decompress
 from nerfstudio_mvc.archive.summary import summarize
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 from nerfstudio_mvc.errors import ArchiveError
@@ -28,8 +33,35 @@ WORDS: tuple[Any, ...] = (
 )
 
 
-def try_archive(number: int, subjects: Subjects, folder: Path) -> str | None:
-    """Case `number`: what is bad about its outcome, None where nothing is."""
+AT_ONCE = 25
+"""Cases in one process."""
+
+
+def try_archives(numbers: Sequence[int], subjects: Subjects, folders: Sequence[Path]) -> list[str | None]:
+    """Cases: what is bad about the outcome of each, None where nothing is.
+
+    They share a process, as starting one takes longer than a case; where one is bad, each is repeated in its own.
+    """
+
+    def together() -> None:
+        for number, folder in zip(numbers, folders, strict=True):
+            outcome = _try_archive(number, subjects, folder / "together", attempt_here)
+            assert outcome is None, outcome
+
+    ended = Started(together).wait(limit_s=10 * LIMIT_S)
+    if ended.code == 0:
+        return [None] * len(numbers)
+    alone = [
+        _try_archive(number, subjects, folder / "alone", attempt)
+        for number, folder in zip(numbers, folders, strict=True)
+    ]
+    return alone if any(alone) else [f"not alone, but after others: {_bad(ended)}", *alone[1:]]
+
+
+def _try_archive(
+    number: int, subjects: Subjects, folder: Path, attempt: Callable[[Callable[[], object]], Attempt]
+) -> str | None:
+    folder.mkdir()
     rng = random.Random(f"archive {number}")
     way = rng.choice(list(subjects.archives))
     path, out = folder / "case.mvc", folder / "out"
@@ -108,6 +140,8 @@ def _mutated(rng: random.Random, name: str, data: bytes) -> bytes | None:
         return _mutated_json(rng, data)
     if name.endswith(".mvg") and rng.random() < 0.8:
         return _mutated_group(rng, data)
+    if name == layout.ATTACHMENTS_ENTRY and rng.random() < 0.9:
+        return rng.choice((_mutated_items, _mutated_planes))(rng, data)
     return mutated_bytes(rng, data)
 
 
@@ -132,6 +166,38 @@ def _mutated_json(rng: random.Random, data: bytes) -> bytes:
                     at[key] = rng.choice(WORDS)
             break
     return json.dumps(document).encode("utf-8", "replace")
+
+
+def _mutated_items(rng: random.Random, data: bytes) -> bytes:
+    """A pack of other files, with the right SHA-256 of each."""
+    items = list(PackReader(data, what="pack").items())
+    at = rng.randrange(len(items))
+    item = items[at]
+    if rng.random() < 0.3:
+        path = rng.choice((*(word for word in WORDS if isinstance(word, str)), "images/frame_00001.jpg", items[0].path))
+        items[at] = Item(item.kind, path.replace("\ud800", "\udcff"), item.data)
+    elif item.path.endswith("transforms.json") or item.kind == KIND_METADATA:
+        items[at] = Item(item.kind, item.path, _mutated_json(rng, item.data))
+    else:
+        items[at] = Item(rng.choice((item.kind, 0, 1, 2, 9)), item.path, mutated_bytes(rng, item.data or b"x"))
+    return pack(items)
+
+
+def _mutated_planes(rng: random.Random, data: bytes) -> bytes:
+    """A pack with other bytes before they were compressed: its index, or columns of COLMAP's numbers."""
+    fields = FieldReader(data, what="pack")
+    head = fields.take(len(layout.PACK_MAGIC)) + varint(fields.varint(limit=len(data)))
+    table = [
+        (fields.varint(limit=255), fields.take(1)[0], fields.varint(limit=1 << 30), fields.varint(limit=len(data)))
+        for _ in range(fields.varint(limit=255))
+    ]
+    chosen, writer = rng.randrange(len(table)), PlaneWriter()
+    for row, (plane, method, size, packed) in enumerate(table):
+        raw = decompress(fields.take(packed), method=method, raw_bytes=size, what="pack")
+        if row == chosen or rng.random() < 0.05:
+            raw = mutated_bytes(rng, raw)
+        writer.add(plane if rng.random() < 0.98 else rng.randrange(256), raw)
+    return head + writer.compressed()
 
 
 def _mutated_group(rng: random.Random, data: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import resource
 import selectors
@@ -33,6 +34,18 @@ class Attempt:
         return self.code in (DONE, REFUSED) and "\n" not in self.text
 
 
+def attempt_here(work: Callable[[], object]) -> Attempt:
+    """Try something in this process; its result is kept as text."""
+    try:
+        return Attempt(DONE, repr(work()))
+    except (MvcError, OSError) as error:  # the commands print either as one line
+        return Attempt(REFUSED, str(error))
+    except KeyboardInterrupt:
+        return Attempt(REFUSED, "interrupted")
+    except BaseException:
+        return Attempt(BAD, traceback.format_exc())
+
+
 class Started:
     """An attempt under way.
 
@@ -47,10 +60,12 @@ class Started:
         if self.pid:
             os.close(writer)
             return
-        code, text = BAD, ""
         try:
             os.close(self._reader)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            os.setsid()  # stopped by nobody but us
+            faulthandler.enable(writer)
+            for number in (signal.SIGTERM, signal.SIGHUP):  # as the commands do
+                signal.signal(number, signal.default_int_handler)
             size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + MEMORY_BYTES
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
             if file_bytes is not None:
@@ -59,17 +74,13 @@ class Started:
             null = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(null, stream)
-            code, text = DONE, repr(work())
-        except (MvcError, OSError) as error:  # the commands print either as one line
-            code, text = REFUSED, str(error)
-        except KeyboardInterrupt:
-            code, text = REFUSED, "interrupted"
+            ended = attempt_here(work)
         except BaseException:
-            text = traceback.format_exc()
+            ended = Attempt(BAD, traceback.format_exc())
         finally:
             with contextlib.suppress(OSError):
-                os.write(writer, text.encode(errors="replace")[:60_000])
-            os._exit(code)
+                os.write(writer, ended.text.encode(errors="replace")[:60_000])
+            os._exit(ended.code)
 
     def wait(self, limit_s: float = LIMIT_S) -> Attempt:
         """Its end; one that takes longer than `limit_s` is killed, and bad."""
@@ -82,8 +93,11 @@ class Started:
                     break
                 parts.append(data)
             else:
-                os.kill(self.pid, signal.SIGKILL)
                 parts.append(f"\nnot done after {limit_s:g} s\n".encode())
+                os.kill(self.pid, signal.SIGABRT)  # says where it is
+                if selector.select(10.0):
+                    parts.append(os.read(self._reader, 1 << 16))
+                os.kill(self.pid, signal.SIGKILL)
         os.close(self._reader)
         _, status = os.waitpid(self.pid, 0)
         return Attempt(os.waitstatus_to_exitcode(status), b"".join(parts).decode(errors="replace"))

@@ -6,16 +6,18 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from attempts import Attempt, Started, attempt
-from subjects import Subjects, compress, digests
+from attempts import DONE, Attempt, Started, attempt
+from subjects import WAYS, Subjects, compress, digests
 
 from nerfstudio_mvc import decompress_archive
 
-STOPS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+STOPS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PAGE = 4096  # bytes that a tmpfs gives out at once
 
 
 def try_kill_of_compress(number: int, subjects: Subjects, folder: Path) -> str | None:
@@ -49,23 +51,54 @@ def try_kill_of_decompress(number: int, subjects: Subjects, folder: Path) -> str
 
 
 def try_full_disk(number: int, subjects: Subjects, folder: Path) -> str | None:
-    """No file may be larger than so much: what is written fails at a point, like on a disk that is full."""
+    """What is written fails at a point: a disk is full, or where none may be mounted no file may be larger."""
     rng = random.Random(f"disk {number}")
-    way = rng.choice(("av1", "lossless"))
-    archive, out = folder / "a.mvc", folder / "out"
-    limit = rng.randrange(subjects.archives[way].stat().st_size)
-    if number % 2:
-        ended = attempt(lambda: compress(subjects.capture, archive, way), file_bytes=limit)
-        if ended.code == 0 or archive.exists() or not ended.well:
-            return f"{way}, {limit} bytes: code {ended.code}: {ended.text[-1500:]}"
-        again = attempt(lambda: compress(subjects.capture, archive, way, resume=True))
-        same = again.code == 0 and archive.read_bytes() == subjects.archives[way].read_bytes()
-        return _strays(folder, {"a.mvc"}) if same else f"{way}: not resumed: {again.text[-1500:]}"
-    largest = max((subjects.capture / "images").iterdir(), key=lambda path: path.stat().st_size).stat().st_size
-    ended = attempt(lambda: _restore(subjects, way, out), file_bytes=rng.randrange(largest // 4))
-    if out.exists() or not ended.well or ended.code == 0:
+    way, disk = rng.choice(list(WAYS)), folder / "disk"
+    disk.mkdir()
+    compressing = bool(number % 2)
+    pages = rng.randrange(1, 9 if compressing else len(subjects.restored[way]))
+    mounted = _tmpfs(disk, f"size={pages * PAGE}")
+    try:
+        return _full(rng, subjects, way, disk, mounted=mounted, compressing=compressing)
+    finally:
+        if mounted:
+            subprocess.run(["umount", disk], check=True)
+
+
+def _full(
+    rng: random.Random, subjects: Subjects, way: str, disk: Path, *, mounted: bool, compressing: bool
+) -> str | None:
+    target = disk / ("a.mvc" if compressing else "out")
+
+    def work(*, resume: bool = False) -> None:
+        if compressing:
+            compress(subjects.capture, target, way, resume=resume)
+        else:
+            _restore(subjects, way, target)
+
+    largest = max(path.stat().st_size for path in [*subjects.archives.values(), *subjects.capture.rglob("*")])
+    ended = attempt(work, file_bytes=None if mounted else rng.randrange(largest // 2))
+    if not ended.well or target.exists() != (ended.code == DONE) or (mounted and ended.code and not _says_full(ended)):
         return f"{way}: code {ended.code}: {ended.text[-1500:]}"
-    return _strays(folder, set())
+    if ended.code:
+        if mounted:
+            _tmpfs(disk, "remount,size=64m")
+        again = attempt(lambda: work(resume=True))
+        if again.code:
+            return f"{way}: not with more room either: {again.text[-1500:]}"
+    right = subjects.archives[way].read_bytes() if compressing else subjects.restored[way]
+    if (target.read_bytes() if compressing else digests(target)) != right:
+        return f"{way}: other bytes"
+    return _strays(disk, {target.name})
+
+
+def _tmpfs(folder: Path, options: str) -> bool:
+    """Whether a disk of its own could be mounted there."""
+    return not subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True).returncode
+
+
+def _says_full(ended: Attempt) -> bool:
+    return "no space left" in ended.text
 
 
 def try_race(number: int, subjects: Subjects, folder: Path) -> str | None:
