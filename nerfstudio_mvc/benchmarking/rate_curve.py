@@ -19,6 +19,7 @@ from nerfstudio_mvc.quality.ms_ssim import ms_ssim
 from nerfstudio_mvc.quality.psnr import psnr_db
 
 MOST_SETTINGS = 6  # per target; reached only where PSNR over the setting is far from a line
+CLOSE_DB = 2.25  # between two settings log bytes are a line over PSNR to .4 % (AV1, lund_door, eight settings)
 LOG_BYTES_PER_DB = 0.13  # a seventh more bytes for each dB; only the second guess hangs on it
 
 Value = Callable[["PeerPoint"], float]
@@ -98,12 +99,14 @@ class RateCurve:
         """Bytes of the capture where the mean PSNR is `target_db`.
 
         One setting serves all photographs. Between the two settings whose PSNR encloses the target, log bytes are a
-        line over PSNR. They are neighbours, or a few apart where `MOST_SETTINGS` ran out first.
+        line over PSNR. They are neighbours, or at most CLOSE_DB apart, or more where `MOST_SETTINGS` ran out first.
 
         Raises:
             MvcError: the peer cannot code a photograph.
         """
-        return _between(*self._enclose(target_db, _psnr_db, self.peer.db_per_setting, on_photograph), target_db)
+        slope = self.peer.db_per_setting
+        points = self._enclose(target_db, _psnr_db, slope, on_photograph, close=CLOSE_DB)
+        return _between(*points, target_db)
 
     def at_bytes(self, target_bytes: float, *, on_photograph: OnPhotograph | None = None) -> PeerPoint:
         """The point whose bytes are nearest to `target_bytes`, neighbours measured until there is no nearer one.
@@ -116,15 +119,22 @@ class RateCurve:
         return min((point for point in points if point), key=lambda point: abs(_log_bytes(point) - target))
 
     def _enclose(
-        self, target: float, value: Value, usual_slope: float, on_photograph: OnPhotograph | None
+        self,
+        target: float,
+        value: Value,
+        usual_slope: float,
+        on_photograph: OnPhotograph | None,
+        *,
+        close: float = 0.0,
     ) -> tuple[PeerPoint | None, PeerPoint | None]:
-        """Points on both sides of a value that rises with the setting; None on a side the peer does not reach."""
+        """Points on both sides of a value that rises with the setting, neighbours or nearer than `close`; None on a
+        side that the peer does not reach."""
         tried = 0
         while True:
             below, above = self._bracket(target, value)
             setting = self._next_setting(target, value, usual_slope, below, above, at_least=2**tried)
             enclosed = below is not None and above is not None and math.isfinite(value(above))
-            if setting is None or (enclosed and tried >= MOST_SETTINGS):
+            if setting is None or (enclosed and (tried >= MOST_SETTINGS or value(above) - value(below) <= close)):
                 return below, above
             self.measure(setting, on_photograph=on_photograph)
             tried += 1

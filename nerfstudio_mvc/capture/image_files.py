@@ -60,7 +60,7 @@ IMAGE_SUFFIXES = frozenset((*_FORMAT_OF_SUFFIX, ".gif", ".heic", ".heif"))
 
 _SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "JPEG": {"quality": 95, "subsampling": 0, "optimize": True},
-    "PNG": {"optimize": False},
+    "PNG": {"compress_level": 3},  # of 9; 6 takes three times as long for 2 % less
     "WEBP": {"quality": 95, "method": 4},
     "AVIF": {"quality": 90, "subsampling": "4:4:4", "speed": 6},
     "TIFF": {"compression": "tiff_lzw"},

@@ -6,8 +6,10 @@ Decoding is `open_archive`'s business, the folder's safe appearance `output_fold
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +23,10 @@ from nerfstudio_mvc.capture.jpeg_segments import CarriedBytes
 from nerfstudio_mvc.capture.nerfstudio_source import TRANSFORMS_FILE
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
+from nerfstudio_mvc.cores import available_cores
 from nerfstudio_mvc.errors import ArchiveError, CaptureError, OutputError
 from nerfstudio_mvc.pipeline.downscaled import downscaled_name, shrink, shrink_metadata
-from nerfstudio_mvc.pipeline.open_archive import OpenArchive
+from nerfstudio_mvc.pipeline.open_archive import DecodedGroup, OpenArchive
 from nerfstudio_mvc.pipeline.options import check_jobs
 from nerfstudio_mvc.pipeline.output_folder import check_output_folder, output_folder, tells_case_apart
 from nerfstudio_mvc.pipeline.progress import OnEvent, Planned, StepProgress, ViewDone, Warned, ignore_event, in_turn
@@ -127,6 +130,7 @@ class _Restore:
     names: dict[int, str] = field(init=False)
     attachment_names: frozenset[str] = field(init=False)
     paths_written: set[str] = field(default_factory=set)
+    placing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         try:
@@ -171,12 +175,7 @@ class _Restore:
         )
         with closing(decoded_groups):
             for decoded in decoded_groups:
-                for view_idx in sorted(decoded.pixels):
-                    view = self.source.views[view_idx]
-                    carried = decoded.carried.get(view_idx)
-                    self._write_view(view, decoded.pixels[view_idx], metadata.get(view_idx), carried, copies)
-                for view_idx, content in decoded.files.items():
-                    self._write_file_of_view(self.source.views[view_idx], content, copies)
+                self._write_group(decoded, metadata, copies)
                 self.lost += [self.source.views[view_idx].name for view_idx in decoded.lost]
                 self.differing += [self.source.views[view_idx].name for view_idx in decoded.differing]
                 if decoded.problem:
@@ -230,6 +229,21 @@ class _Restore:
             self.warn(str(error))
             return {}
 
+    def _write_group(self, decoded: DecodedGroup, metadata: dict[int, Any], copies: Sequence[DownscaledFolder]) -> None:
+        views = self.source.views
+        with ThreadPoolExecutor(available_cores()) as writers:
+            writing = [
+                writers.submit(
+                    self._write_view, views[idx], pixels, metadata.get(idx), decoded.carried.get(idx), copies
+                )
+                for idx, pixels in sorted(decoded.pixels.items())
+            ]
+            writing += [
+                writers.submit(self._write_file_of_view, views[idx], content, copies)
+                for idx, content in decoded.files.items()
+            ]
+        self.remade += sum(written.result() for written in writing)
+
     def _write_view(
         self,
         view: View,
@@ -237,36 +251,38 @@ class _Restore:
         metadata: ImageMetadata | None,
         carried: CarriedBytes | None,
         copies: Sequence[DownscaledFolder],
-    ) -> None:
+    ) -> int:
+        """A photograph and its smaller copies; how many of those."""
         name = self.names[view.view_idx]
         for warning in write_image(self._place(name), pixels, metadata, carried):
             self.warn(warning)
         self.written.append(view.view_idx)
-        self._write_copies(view, pixels, metadata, copies)
+        return self._write_copies(view, pixels, metadata, copies)
 
-    def _write_file_of_view(self, view: View, content: bytes, copies: Sequence[DownscaledFolder]) -> None:
-        """The photograph as it was; decoded where it goes by another name, or has smaller copies."""
+    def _write_file_of_view(self, view: View, content: bytes, copies: Sequence[DownscaledFolder]) -> int:
+        """The photograph as it was, or decoded under another name, and its smaller copies; how many of those."""
         if self.names[view.view_idx] != view.name:
             image = _image_of_file(view, content)
-            self._write_view(view, image.pixels, image.metadata, carried_bytes_of(content), copies)
-            return
+            return self._write_view(view, image.pixels, image.metadata, carried_bytes_of(content), copies)
         self._write_file(view.name, content)
         self.written.append(view.view_idx)
-        if any(view.view_idx in copy.view_idxs for copy in copies):
-            image = _image_of_file(view, content)
-            self._write_copies(view, image.pixels, image.metadata, copies)
+        if not any(view.view_idx in copy.view_idxs for copy in copies):
+            return 0
+        image = _image_of_file(view, content)
+        return self._write_copies(view, image.pixels, image.metadata, copies)
 
     def _write_copies(
         self, view: View, pixels: np.ndarray, metadata: ImageMetadata | None, copies: Sequence[DownscaledFolder]
-    ) -> None:
-        name = self.names[view.view_idx]
+    ) -> int:
+        name, written = self.names[view.view_idx], 0
         for copy in copies:
             sizes = dict(zip(copy.view_idxs, copy.sizes, strict=True))
             copy_name = downscaled_name(copy, view, restored=name)
             if view.view_idx in sizes and copy_name is not None:
                 smaller = shrink(pixels, sizes[view.view_idx])
                 write_image(self._place(copy_name), smaller, metadata and shrink_metadata(metadata, smaller))
-                self.remade += 1
+                written += 1
+        return written
 
     def _write_attachment(self, path: str, content: bytes) -> None:
         self.attached += 1
@@ -292,9 +308,12 @@ class _Restore:
 
     def _place(self, path: str) -> Path:
         """Where the file `path` is to be written: nowhere twice."""
-        if path in self.paths_written:
-            raise ArchiveError(f'{self.source.archive} is damaged: it holds "{path}" twice. Fetch or make it again.')
-        self.paths_written.add(path)
+        with self.placing:
+            if path in self.paths_written:
+                raise ArchiveError(
+                    f'{self.source.archive} is damaged: it holds "{path}" twice. Fetch or make it again.'
+                )
+            self.paths_written.add(path)
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target

@@ -90,7 +90,7 @@ def blended_reference(blend: Blend, warped: Sequence[Reference], light: Photomet
 
 
 def _warp(view: View, depth: Tensor, reference: DecodedView) -> Reference:
-    device = reference.picture.device
+    device = reference.stored.device
     # Geometry runs on the CPU in float64 where it matters; pictures are small next to the networks' work.
     picture, valid = warp_view(
         reference.picture[0].cpu(),

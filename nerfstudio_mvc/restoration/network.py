@@ -58,7 +58,7 @@ class ConvBlock(nn.Module):
         _made_small(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(_leaky(self.first(x)))
+        return self.second(_leaky_(self.first(x))).add_(x)
 
 
 class RestorationNet(nn.Module):
@@ -98,12 +98,17 @@ class RestorationNet(nn.Module):
             maps.append(encode(down(_leaky(maps[-1]))))
         x = maps.pop()
         for up, decode in zip(self.up[::-1], self.decode[::-1], strict=True):
-            x = decode(maps.pop() + F.pixel_shuffle(up(_leaky(x)), 2))
-        return F.pixel_shuffle(self.leave(_leaky(x)), 2)
+            x = decode(F.pixel_shuffle(up(_leaky_(x)), 2).add_(maps.pop()))
+        return F.pixel_shuffle(self.leave(_leaky_(x)), 2)
 
 
 def _leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, LEAK)
+
+
+def _leaky_(x: Tensor) -> Tensor:
+    """In place: large maps cost more to allocate than to compute."""
+    return F.leaky_relu_(x, LEAK)
 
 
 def _made_small(layer: nn.Conv2d) -> None:
