@@ -8,8 +8,6 @@ from __future__ import annotations
 FORMAT_NAME = "mvc"
 FORMAT_VERSION = 2
 
-CODEC_AV1 = "av1"
-CODEC_LMVIC = "lmvic"
 CODEC_PARAHYDRA = "parahydra"
 
 MANIFEST_ENTRY = "manifest.json"

@@ -29,8 +29,6 @@ LOSSLESS: QualityName = "lossless"
 NAMED_QUALITIES: dict[str, float] = {"train": 3.0, "keep": 6.0}
 """What the names but lossless mean: "train" is for photographs that splats are trained on (docs/splats.md), "keep" for
 those that people look at."""
-CARRYING: tuple[AttachmentChoice, ...] = ("lean", "all")
-"""With which bytes of the photographs' files that are neither picture nor EXIF go along."""
 
 _CHOICES = {
     "pictures": PictureCoding,
