@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from colmap_io.model_folder import read_model, write_model
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "data" / "nerfstudio"
 
@@ -58,6 +62,30 @@ def write_sample_corner(root: Path, *, width: int = 320, height: int = 256) -> P
     (root / "transforms.json").write_text(json.dumps(transforms))
     for path in (SAMPLE / "images").iterdir():
         Image.open(path).crop((0, 0, width, height)).save(root / "images" / path.name, quality=95)
+    return root
+
+
+def write_reduced_sample(root: Path, *, factor: int = 4) -> Path:
+    """The sample capture with smaller photographs, with its points and COLMAP's model."""
+    transforms = json.loads((SAMPLE / "transforms.json").read_text())
+    size = tuple(transforms[side] // factor for side in ("w", "h"))
+    transforms |= {name: transforms[name] / factor for name in ("fl_x", "fl_y", "cx", "cy")} | {
+        "w": size[0],
+        "h": size[1],
+    }
+    (root / "images").mkdir(parents=True)
+    (root / "transforms.json").write_text(json.dumps(transforms))
+    shutil.copy(SAMPLE / transforms["ply_file_path"], root)
+    model = read_model(SAMPLE / "colmap/sparse/0")
+    cameras = tuple(
+        replace(
+            camera, width=size[0], height=size[1], params=(*np.divide(camera.params[:4], factor), *camera.params[4:])
+        )
+        for camera in model.cameras
+    )
+    write_model(replace(model, cameras=cameras), root / "colmap/sparse/0")
+    for path in (SAMPLE / "images").iterdir():
+        Image.open(path).resize(size, Image.Resampling.BICUBIC).save(root / "images" / path.name, quality=95)
     return root
 
 

@@ -16,9 +16,6 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 from nerfstudio.utils.rich_utils import CONSOLE, get_progress
 
 from nerfstudio_mvc.errors import CaptureError, MvcError
-from nerfstudio_mvc.nerfstudio_plugin.cache_bound import BOUND_VARIABLE, folder_bytes
-from nerfstudio_mvc.nerfstudio_plugin.restored_capture import default_cache, restored_capture
-from nerfstudio_mvc.pipeline.progress import Event, Planned, ViewDone, Warned
 
 TRANSFORMS_NAME = "transforms.json"
 
@@ -64,6 +61,11 @@ class MvcDataParser(DataParser):
             raise SystemExit(str(error)) from None
 
     def _restored(self, archive: Path) -> Path:
+        # Only now: every ns-* command imports this module at its start.
+        from nerfstudio_mvc.nerfstudio_plugin.cache_bound import BOUND_VARIABLE, folder_bytes
+        from nerfstudio_mvc.nerfstudio_plugin.restored_capture import default_cache, restored_capture
+        from nerfstudio_mvc.pipeline.progress import Event, Planned, ViewDone, Warned
+
         config = self.config
         cache = config.mvc_cache or default_cache()
         with get_progress(f"restoring {archive.name}") as progress:

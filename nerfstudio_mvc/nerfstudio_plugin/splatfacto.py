@@ -17,8 +17,6 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
-from nerfstudio_mvc.nerfstudio_plugin.prior_hook import leave_prior
-
 NO_CUDA = (
     "mvc-splatfacto needs a CUDA device, as splatfacto does: without one, ns-mvc-depth fits Gaussians on the CPU, and "
     "ns-mvc-compress does so by itself"
@@ -64,6 +62,9 @@ class MvcSplatfactoModel(SplatfactoModel):
     def _leave_prior(self, pipeline: VanillaPipeline, trainer, step: int) -> None:
         if step == 0:
             return
+        # Only now: every ns-* command imports this module at its start.
+        from nerfstudio_mvc.nerfstudio_plugin.prior_hook import leave_prior
+
         CONSOLE.log(leave_prior(self.gauss_params, pipeline, run=trainer.base_dir, step=step), markup=False)
 
     def get_outputs(self, camera: Cameras) -> dict[str, Tensor | list]:

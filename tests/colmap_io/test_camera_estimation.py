@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from confetti import draw_confetti
 from PIL import Image
 
 from colmap_io import camera_estimation
@@ -114,23 +115,6 @@ def test_photographs_without_texture_do_not_match(tmp_path: Path) -> None:
     assert model.images == ()
     assert {"features", "matches", "cameras"} <= set(stages)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "sub folder"]
-
-
-def draw_confetti(path: Path, angle: float) -> np.ndarray:
-    """Photograph of 250 patterned squares in a box, from a circle about it; returns the camera's centre. [3]"""
-    rng = np.random.default_rng(0)
-    places = rng.uniform(-1, 1, (250, 3))
-    patterns = rng.integers(0, 256, (250, 6, 6), np.uint8)
-    rotation = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-    in_camera = places @ rotation.T + (0, 0, 4)
-    canvas = Image.new("RGB", (320, 240), (128, 128, 128))
-    for row in np.argsort(-in_camera[:, 2]):
-        x, y, z = in_camera[row]
-        side = round(80 / z)
-        corner = (round(160 + 400 * x / z - side / 2), round(120 + 400 * y / z - side / 2))
-        canvas.paste(Image.fromarray(patterns[row]).resize((side, side), Image.Resampling.BILINEAR), corner)
-    canvas.save(path)
-    return rotation.T @ (0, 0, -4)
 
 
 @needs_pycolmap
