@@ -63,7 +63,8 @@ class BatchProgress(LiveDisplay):
                     self._skipped.add(job)
                 self._share[job] = 1.0
                 self._ended += 1
-                self.print_line(f"{job.data.relative_to(self._root)}: {_outcome(event)}")
+                for line in [*(() if event.report is None else event.report.warnings), _outcome(event)]:
+                    self.print_line(f"{job.data.relative_to(self._root)}: {line}")
         done, left_s = self._done()
         left = f", {format_seconds(left_s)} left" if left_s else ""
         note = f"{self._ended} of {len(self._share)} captures{left}"

@@ -42,8 +42,10 @@ class PreparedCapture:
         groups: those that are to be coded.
         source: what the capture was read from.
         depth: how it was found, in one line.
+        warnings: what could not be used for it.
     """
 
     groups: tuple[GroupTask, ...]
     source: Source
     depth: str
+    warnings: tuple[str, ...]

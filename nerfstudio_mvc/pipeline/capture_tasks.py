@@ -100,7 +100,7 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
         stored = with_stored_cameras(capture, writer.views)
         todo = [group_idx for group_idx in range(len(groups)) if not writer.has_group(group_idx)]
         with cores_granted(CORES):
-            note = _keep_depth(writer, stored, groups, todo, codec=codec, options=options, device=device)
+            note, warnings = _keep_depth(writer, stored, groups, todo, codec=codec, options=options, device=device)
         writer.leave()
     tasks = tuple(
         GroupTask(
@@ -114,7 +114,7 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
         )
         for group_idx in todo
     )
-    return PreparedCapture(tasks, source_of(capture, folder), note)
+    return PreparedCapture(tasks, source_of(capture, folder), note, warnings)
 
 
 def code_group(task: GroupTask) -> None:
@@ -179,7 +179,7 @@ def finish_capture(
     except OtherInputsError as error:
         raise CaptureError(f"{data}: it has changed while it was compressed; run again.") from error
     write_record(output, prepared.source, _recorded_settings(options, codec))
-    return replace(report, depth=prepared.depth)
+    return replace(report, depth=prepared.depth, warnings=(*prepared.warnings, *report.warnings))
 
 
 def _recorded_settings(options: CompressOptions, codec: MultiViewCodec) -> dict[str, Any]:
@@ -214,12 +214,13 @@ def _keep_depth(
     codec: MultiViewCodec,
     options: CompressOptions,
     device: str,
-) -> str:
-    """Find the depth of the groups that are to be coded, unless an earlier run has; says how in one line."""
+) -> tuple[str, tuple[str, ...]]:
+    """Find the depth of the groups that are to be coded, unless an earlier run has: how in one line, and warnings."""
     if not codec.wants_depth:
-        return f"none: codec {codec.name} uses no depth"
+        return f"none: codec {codec.name} uses no depth", ()
     if all(writer.has_kept(_depth_name(group_idx)) for group_idx in todo):
-        return "as in the run that was resumed"
+        return "as in the run that was resumed", ()
+    warnings: list[str] = []
     prior = estimate_depth(
         capture,
         method=options.depth,
@@ -227,6 +228,7 @@ def _keep_depth(
         effort=options.depth_effort,
         device=device,
         threads=CORES,
+        on_warning=warnings.append,
     )
     for group_idx in todo:
         arrays = {}
@@ -236,7 +238,7 @@ def _keep_depth(
         stream = io.BytesIO()
         np.savez(stream, **arrays)
         writer.keep(_depth_name(group_idx), stream.getvalue())
-    return prior.note
+    return prior.note, tuple(warnings)
 
 
 def _kept_depth(coded: SharedGroups, task: GroupTask) -> dict[int, DepthMap]:

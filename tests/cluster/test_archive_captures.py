@@ -16,6 +16,7 @@ import pytest
 from small_captures import tree, write_nerfstudio_capture
 
 from nerfstudio_mvc import compress_capture
+from nerfstudio_mvc.capture.views import PRIOR_FOLDER
 from nerfstudio_mvc.cli.verify import Verify
 from nerfstudio_mvc.cluster.archive_captures import CaptureOutcome, CaptureStep, archive_captures
 from nerfstudio_mvc.cluster.capture_jobs import jobs_of_folder
@@ -24,6 +25,7 @@ from nerfstudio_mvc.cluster.connection import cluster_client
 from nerfstudio_mvc.cluster.tasks import check, code, finish, prepare
 from nerfstudio_mvc.errors import CaptureError
 from nerfstudio_mvc.pipeline.options import CompressOptions
+from nerfstudio_mvc.splatting.left_prior import RECORD_NAME
 
 distributed = pytest.importorskip("distributed")
 ROOT = Path(__file__).parents[2]
@@ -137,6 +139,17 @@ def test_workers_of_their_own_through_an_address(captures: Path, tmp_path: Path)
     assert len(failed) == 1
     assert "broken" in failed[0]
     check_bytes(captures, out, ("a", "b", "more/c"))
+
+
+def test_a_depth_prior_that_cannot_be_used_is_named_in_the_report(captures: Path, tmp_path: Path) -> None:
+    capture, archive = captures / "a", tmp_path / "a.mvc"
+    (capture / PRIOR_FOLDER).mkdir()
+    (capture / PRIOR_FOLDER / RECORD_NAME).write_bytes(b"damaged")
+    options = CompressOptions(codec="lmvic", group_size=6, effort="fast", device="cpu")
+    prepared = prepare(capture, archive, options)
+    groups = [code(task) for task in prepared.groups]
+    (line,) = finish(capture, archive, options, prepared, groups).warnings
+    assert RECORD_NAME in line
 
 
 def test_what_passes_through_a_scheduler_loads_no_torch(captures: Path, tmp_path: Path) -> None:

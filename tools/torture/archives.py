@@ -20,7 +20,7 @@ from nerfstudio_mvc.archive import layout
 from nerfstudio_mvc.archive.byte_fields import FieldReader, varint
 from nerfstudio_mvc.archive.group_entry import cut_strings, decode_header, encode_group
 from nerfstudio_mvc.archive.integrity import verify
-from nerfstudio_mvc.archive.packing import KIND_METADATA, Item, PackReader, pack
+from nerfstudio_mvc.archive.packing import KIND_METADATA, PLANE_INDEX, Item, PackReader, pack
 from nerfstudio_mvc.archive.planes import PlaneWriter, decompress
 from nerfstudio_mvc.archive.summary import summarize
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
@@ -185,19 +185,28 @@ def _mutated_items(rng: random.Random, data: bytes) -> bytes:
 
 def _mutated_planes(rng: random.Random, data: bytes) -> bytes:
     """A pack with other bytes before they were compressed: its index, or columns of COLMAP's numbers."""
-    fields = FieldReader(data, what="pack")
-    head = fields.take(len(layout.PACK_MAGIC)) + varint(fields.varint(limit=len(data)))
-    table = [
-        (fields.varint(limit=255), fields.take(1)[0], fields.varint(limit=1 << 30), fields.varint(limit=len(data)))
-        for _ in range(fields.varint(limit=255))
-    ]
-    chosen, writer = rng.randrange(len(table)), PlaneWriter()
-    for row, (plane, method, size, packed) in enumerate(table):
-        raw = decompress(fields.take(packed), method=method, raw_bytes=size, what="pack")
+    planes = planes_of(data)
+    chosen, writer = rng.randrange(len(planes)), PlaneWriter()
+    for row, (plane, raw) in enumerate(planes):
         if row == chosen or rng.random() < 0.05:
             raw = mutated_bytes(rng, raw)
         writer.add(plane if rng.random() < 0.98 else rng.randrange(256), raw)
-    return head + writer.compressed()
+    return layout.PACK_MAGIC + varint(len(dict(planes)[PLANE_INDEX])) + writer.compressed()
+
+
+def planes_of(data: bytes) -> list[tuple[int, bytes]]:
+    """Number and bytes of every plane of a pack."""
+    fields, limit = FieldReader(data, what="pack"), 1 << 30
+    fields.take(len(layout.PACK_MAGIC))
+    fields.varint(limit=limit)
+    table = [
+        (fields.varint(limit=limit), fields.take(1)[0], fields.varint(limit=limit), fields.varint(limit=limit))
+        for _ in range(fields.varint(limit=limit))
+    ]
+    return [
+        (plane, decompress(fields.take(packed), method=method, raw_bytes=size, what="pack"))
+        for plane, method, size, packed in table
+    ]
 
 
 def _mutated_group(rng: random.Random, data: bytes) -> bytes:

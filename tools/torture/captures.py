@@ -66,7 +66,7 @@ def _spoil(rng: random.Random, capture: Path) -> None:
             (capture / rng.choice(("images", ".")) / name).write_bytes(files[0].read_bytes())
         case 5:
             with open(path, "ab") as stream:
-                stream.truncate(rng.choice((0, 1, 1 << 26, 20 << 30)))
+                stream.truncate(rng.choice((*(0, 1, 1 << 20) * 3, 1 << 25, *[20 << 30] * 3)))
         case _:
             _spoil_transforms(rng, transforms)
 
