@@ -1,8 +1,7 @@
 """A reader of `.mvc` files written from FORMAT.md alone, on the standard library and NumPy alone.
 
-It gives views with their cameras, pictures as coded substreams, what belongs to the photographs besides, and attached
-files but those packed by a prediction of COLMAP's numbers (recipes 1 to 4), which FORMAT.md leaves to the program; of
-lossless archives (`codecs/lossless/STRINGS.md`) the photographs' files, JPEG files as JPEG XL.
+It gives views with their cameras, pictures as coded strings, what belongs to the photographs besides, and attached
+files; of lossless archives (`codecs/lossless/STRINGS.md`) the photographs' files, JPEG files as JPEG XL.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ import math
 import struct
 import zipfile
 import zlib
+from collections import defaultdict
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from second_reader_of_colmap import ColmapModel, images_alone, model_of, point_list
 
 
 class Bytes:
@@ -66,11 +67,11 @@ class ViewOfFile:
     camera: Camera | None
     cam_from_world: np.ndarray | None
     pixel_check: int
-    substreams: list[tuple[str, bytes]]
+    strings: list[tuple[str, bytes]]
 
 
-def read(path: Path) -> tuple[list[ViewOfFile], dict[str, bytes], set[str]]:
-    """Views in capture order, attached files by path, and paths of those that are packed by prediction."""
+def read(path: Path) -> tuple[list[ViewOfFile], dict[str, bytes]]:
+    """Views in capture order, and attached files by path."""
     with zipfile.ZipFile(path) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         assert (manifest["format"], manifest["version"]) == ("mvc", 2)
@@ -85,11 +86,10 @@ def read(path: Path) -> tuple[list[ViewOfFile], dict[str, bytes], set[str]]:
             ViewOfFile(name, size, *camera, *coded[view_idx])
             for view_idx, (name, size, camera) in enumerate(zip(manifest["names"], sizes, cameras, strict=True))
         ]
-        files, predicted = {}, set()
-        if "attachments/pack.bin" in archive.namelist():
-            files, predicted = _attached(archive)
-        assert len(files) + len(predicted) == manifest["attached"][0]
-    return views, files, predicted
+        contents = _contents(archive) if "attachments/pack.bin" in archive.namelist() else []
+        files = {path: content for kind, path, content in contents if kind in (0, 3)}
+        assert len(files) == manifest["attached"][0]
+    return views, files
 
 
 def image_metadata(path: Path) -> dict[int, dict]:
@@ -200,57 +200,62 @@ def _group(entry: bytes, group_idx: int) -> dict[int, tuple[int, list[tuple[str,
     assert data.at == 13 + length
     views = {}
     for view_idx, pixel_check, lines in headers:
-        substreams = []
+        strings = []
         for name, size, check in lines:
             payload = data.take(size)
             assert zlib.crc32(payload) & 0xFFFF == check
-            substreams.append((name, payload))
-        views[view_idx] = (pixel_check, substreams)
+            strings.append((name, payload))
+        views[view_idx] = (pixel_check, strings)
     assert data.at == len(entry)
     return views
 
 
-def _attached(archive: zipfile.ZipFile) -> tuple[dict[str, bytes], set[str]]:
-    found = [(path, content) for kind, path, content in _contents(archive) if kind in (0, 3)]
-    files = {path: content for path, content in found if content is not None}
-    return files, {path for path, content in found if content is None}
-
-
-def _contents(archive: zipfile.ZipFile) -> list[tuple[int, str, bytes | None]]:
-    """Kind, path and content of each line of the index; None where it is packed by prediction."""
+def _contents(archive: zipfile.ZipFile) -> list[tuple[int, str, bytes]]:
+    """Kind, path and content of each line of the index."""
     data = Bytes(archive.read("attachments/pack.bin"))
     assert data.take(5) == b"MVCA\x01"
     data.varint()
     table = [(data.varint(), data.take(1)[0], data.varint(), data.varint()) for _ in range(data.varint())]
-    planes = {plane: Bytes(_unpacked(method, size, data.take(packed))) for plane, method, size, packed in table}
+    planes = defaultdict(lambda: Bytes(b""))  # those without bytes are not there
+    for plane, method, size, packed in table:
+        planes[plane] = Bytes(_unpacked(method, size, data.take(packed)))
     assert data.at == len(data.data)
     index, lines = planes[0], []
     for _ in range(index.varint()):
         kind, path, size, digest = index.take(1)[0], index.text(), index.varint(), index.take(32)
         recipe, fields = index.take(1)[0], Bytes(index.take(index.varint()))
         lines.append((kind, path, size, digest, recipe, fields))
-    contents: list[bytes | None] = []
+    contents: list[bytes] = []
+    models: dict[int, ColmapModel] = {}
     for kind, _, size, digest, recipe, fields in lines:
-        content = None
         if kind in (3, 4):
             content = lzma.decompress(archive.read(f"attachments/{fields.varint():05d}.xz"))
         elif recipe == 0:
             content = planes[fields.varint()].take(size)
+        elif recipe == 1:
+            content = images_alone(planes, fields)
+        elif recipe == 2:
+            models[len(contents)] = model_of(planes, contents[fields.varint()], fields)
+            content = models[len(contents)].images
+        elif recipe == 3:
+            content = models[fields.varint()].points
+        elif recipe == 4:
+            content = point_list(planes, models[fields.varint()], fields)
         elif recipe == 5:
             content = contents[fields.varint()]
-        elif recipe == 6:
+        else:
+            assert recipe == 6
             content = _rows(planes, fields)
-        if content is not None:
-            assert (len(content), sha256(content).digest()) == (size, digest)
+        assert (len(content), sha256(content).digest()) == (size, digest)
         contents.append(content)
     return [(kind, path, content) for (kind, path, *_), content in zip(lines, contents, strict=True)]
 
 
 def _rows(planes: dict[int, Bytes], fields: Bytes) -> bytes:
     header_bytes, rows, row_bytes, rest = (fields.varint() for _ in range(4))
-    header = planes[96].take(header_bytes) if header_bytes else b""
+    header = planes[96].take(header_bytes)
     columns = [np.frombuffer(planes[160 + column % 96].take(rows), np.uint8) for column in range(row_bytes)]
-    return header + b"end_header\n" + np.stack(columns, axis=1).tobytes() + (planes[129].take(rest) if rest else b"")
+    return header + b"end_header\n" + np.stack(columns, axis=1).tobytes() + planes[129].take(rest)
 
 
 def _unpacked(method: int, size: int, packed: bytes) -> bytes:

@@ -9,10 +9,12 @@ import numpy as np
 
 from colmap_io.records import Camera
 from nerfstudio_mvc.archive.attachments import plan_attachments
+from nerfstudio_mvc.archive.colmap_files import parse_points
 from nerfstudio_mvc.archive.writer import ArchiveWriter, CodingSettings
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.coded import CodedGroup, CodedView, Substream
 
+MODEL = "colmap/sparse/0"
 SETTINGS = CodingSettings(codec="lmvic", fingerprint="5b1e07", quality=3.0, parameters={"group_size": 2})
 
 
@@ -110,3 +112,14 @@ def colmap_model(
         body += struct.pack("<Q3d3BdQ", point * 2 + 1, *rng.normal(size=3), *color, rng.uniform(), len(track))
         body += b"".join(struct.pack("<II", *link) for link in track)
     (folder / "points3D.bin").write_bytes(body)
+
+
+def nerfstudio_ply(folder: Path, *, decimals: int = 6, reverse: bool = True) -> bytes:
+    """The points of the model in `folder` as nerfstudio lists them."""
+    points = parse_points((folder / MODEL / "points3D.bin").read_bytes()).points
+    order = range(len(points) - 1, -1, -1) if reverse else range(len(points))
+    lines = [
+        f"{x:.{decimals}f} {z:.{decimals}f} {-y:.{decimals}f} {r} {g} {b}\n"
+        for (x, y, z), (r, g, b) in ((points[row]["xyz"].tolist(), points[row]["rgb"].tolist()) for row in order)
+    ]
+    return f"ply\nformat ascii 1.0\nelement vertex {len(points)}\nend_header\n".encode() + "".join(lines).encode()

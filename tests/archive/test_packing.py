@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_archive import colmap_model
+from small_archive import MODEL, colmap_model, nerfstudio_ply
 
 from nerfstudio_mvc.archive import planes
-from nerfstudio_mvc.archive.colmap_files import image_file_bytes, parse_images, parse_points
+from nerfstudio_mvc.archive.colmap_files import image_file_bytes, parse_images
 from nerfstudio_mvc.archive.packing import (
     KIND_FILE,
     RECIPE_IMAGES,
@@ -27,7 +27,6 @@ from nerfstudio_mvc.archive.packing import (
 from nerfstudio_mvc.errors import ArchiveError
 
 SAMPLE = Path(__file__).parents[2] / "examples/data/nerfstudio"
-MODEL = "colmap/sparse/0"
 XZ_9_OF_SAMPLE = 614_652  # bytes: every file but the photographs by itself; as one tar 615 032
 
 
@@ -42,16 +41,6 @@ def unpacked(packed: bytes) -> dict[str, bytes]:
 
 def recipes(packed: bytes) -> dict[str, int]:
     return {Path(line.path).name: line.recipe for line in PackReader(packed, what="t").lines}
-
-
-def nerfstudio_ply(folder: Path, *, decimals: int = 6, reverse: bool = True) -> bytes:
-    points = parse_points((folder / MODEL / "points3D.bin").read_bytes()).points
-    order = range(len(points) - 1, -1, -1) if reverse else range(len(points))
-    lines = [
-        f"{x:.{decimals}f} {z:.{decimals}f} {-y:.{decimals}f} {r} {g} {b}\n"
-        for (x, y, z), (r, g, b) in ((points[row]["xyz"].tolist(), points[row]["rgb"].tolist()) for row in order)
-    ]
-    return f"ply\nformat ascii 1.0\nelement vertex {len(points)}\nend_header\n".encode() + "".join(lines).encode()
 
 
 @pytest.mark.parametrize("double", [False, True])
