@@ -57,6 +57,17 @@ def test_encoding_a_view_imports_nothing_heavy(tmp_path: Path) -> None:
     assert heavy_modules_after("encode_view", arguments) == (0, set())
 
 
+@pytest.mark.parametrize("coding", [["--quality", "lossless"], ["--codec", "av1"]])
+def test_codecs_without_networks_load_no_torch(tmp_path: Path, coding: list[str]) -> None:
+    capture, archive = write_nerfstudio_capture(tmp_path / "capture"), tmp_path / "a.mvc"
+    compress = ["--data", str(capture), "--output", str(archive), *coding]
+    restore = ["--archive", str(archive), "--output-dir", str(tmp_path / "out")]
+    for command, arguments in (("compress", compress), ("decompress", restore)):
+        code, modules = heavy_modules_after(command, arguments)
+        assert code == 0
+        assert "torch" not in modules
+
+
 def test_package_imports_nothing() -> None:
     program = "import sys, nerfstudio_mvc; print(len(nerfstudio_mvc.__version__) > 0, 'numpy' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)

@@ -49,7 +49,7 @@ def workers_for(jobs: Sequence[CaptureJob], options: CompressOptions) -> int:
     from nerfstudio_mvc.pipeline.device import resolve_device
     from nerfstudio_mvc.pipeline.parallel_work import jobs_at_once
 
-    codec = open_codec_of(options, resolve_device(options.device))
+    codec = open_codec_of(options, resolve_device(options.device, codec=options.codec_name))
     largest = max((_largest_photograph(job.data, options) for job in jobs), key=lambda size: size[0] * size[1])
     group = [View(0, "", None, *largest, None, None)] * options.views_per_group
     return jobs_at_once(codec, [group] * available_cores(), asked=None)

@@ -62,7 +62,7 @@ def prepare_capture(data: Path, output: Path, options: CompressOptions) -> Prepa
     """
     assert options.given_quality is not None, "a target takes all groups at once"
     coded, options = coded_views_for(data, options)
-    device = resolve_device(options.device)
+    device = resolve_device(options.device, codec=options.codec_name)
     codec = _shared_codec(options, device)
     if output.exists():
         if is_as_recorded(output, data, _recorded_settings(options, codec)):
@@ -126,7 +126,7 @@ def code_group(task: GroupTask) -> None:
         CaptureError: a photograph cannot be read, or has changed since.
     """
     options = task.options
-    device = resolve_device(options.device)
+    device = resolve_device(options.device, codec=options.codec_name)
     codec = _shared_codec(options, device)
     run = Run(ignore_event, options)
     run.photographs = {view.view_idx: file for view, file in zip(task.views, task.photographs, strict=True)}
@@ -164,7 +164,7 @@ def finish_capture(
         as `compress_capture`; CaptureError where the capture has changed meanwhile.
     """
     coded, options = coded_views_for(data, options)
-    codec = _shared_codec(options, resolve_device(options.device))
+    codec = _shared_codec(options, resolve_device(options.device, codec=options.codec_name))
     folder = work_path(output)
 
     def kept_estimate(*arguments, **settings) -> Model:

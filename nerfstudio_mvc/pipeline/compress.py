@@ -79,7 +79,7 @@ def compress_capture(
     if root is not None and root.is_dir():
         refuse_too_large(root, mode=options.attachments, exclude=own)
     run = Run(on_event or ignore_event, options)
-    device = resolve_device(options.device)
+    device = resolve_device(options.device, codec=options.codec_name)
     coded = CodedViews()
     if root is not None and (
         not isinstance(data, Capture) or any(view.source_bytes is not None for view in data.views)

@@ -82,7 +82,7 @@ class OpenArchive:
         try:
             self.views = self.reader.views()
             manifest = self.reader.manifest
-            self.device = resolve_device(device)
+            self.device = resolve_device(device, codec=manifest.codec)
             self.codec = codec or open_codec(
                 manifest.codec, device=self.device, weights=weights, fingerprint=manifest.fingerprint
             )

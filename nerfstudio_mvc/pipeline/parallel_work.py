@@ -7,13 +7,12 @@ groups at once, on a thread each, take less time than one after the other on bot
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
-
-import torch
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
@@ -55,8 +54,10 @@ def in_parallel(work: Callable[[Item, CheckIn], Result], items: Iterable[Item], 
     if jobs == 1:
         yield from (work(item, lambda: None) for item in items)
         return
-    todo, stopping, threads_before = iter(items), threading.Event(), torch.get_num_threads()
+    todo, stopping = iter(items), threading.Event()
     cores = math.ceil(available_cores() / jobs)
+    torch = sys.modules.get("torch")  # codecs without networks leave it unloaded
+    threads_before = torch.get_num_threads() if torch else cores
 
     def check_in() -> None:
         if stopping.is_set():
@@ -66,7 +67,11 @@ def in_parallel(work: Callable[[Item, CheckIn], Result], items: Iterable[Item], 
         with cores_granted(cores):
             return work(item, check_in)
 
-    pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(min(cores, threads_before),))
+    def start_thread() -> None:
+        if torch:
+            torch.set_num_threads(min(cores, threads_before))
+
+    pool = ThreadPoolExecutor(jobs, initializer=start_thread)
     running: set[Future[Result]] = set()
     try:
         while True:
@@ -79,4 +84,5 @@ def in_parallel(work: Callable[[Item, CheckIn], Result], items: Iterable[Item], 
     finally:
         stopping.set()
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads_before)
+        if torch:
+            torch.set_num_threads(threads_before)

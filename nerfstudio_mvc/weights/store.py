@@ -10,10 +10,8 @@ from typing import Literal
 
 from nerfstudio_mvc.codecs.catalog import CODECS_WITHOUT_WEIGHTS, check_codec, load_codec_class, takes_weights
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
-from nerfstudio_mvc.codecs.spec import CodecSettings
 from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.errors import WeightsError
-from nerfstudio_mvc.weights.checkpoint import fingerprint_of, read
 
 FOLDER = Path(__file__).parent
 
@@ -29,6 +27,9 @@ def find_weights(codec: str, *, weights: Path | None = None, fingerprint: str | 
     Raises:
         WeightsError: there is none, or it is not the one the archive was written with.
     """
+    # torch arrives only with weights: codecs without any do without it.
+    from nerfstudio_mvc.weights.checkpoint import fingerprint_of
+
     candidates = [weights] if weights is not None else released(codec)[::-1]
     if not candidates:
         raise WeightsError(f"no weights of {codec} ship with this version: pass a file of trained ones with --weights")
@@ -70,6 +71,9 @@ def open_codec(
     check_codec(name)
     if name in CODECS_WITHOUT_WEIGHTS and (weights is None or not takes_weights(name)):
         return _open_codec_without_weights(name, weights=weights, fingerprint=fingerprint, effort=effort)
+    from nerfstudio_mvc.codecs.spec import CodecSettings
+    from nerfstudio_mvc.weights.checkpoint import read
+
     checkpoint = read(find_weights(name, weights=weights, fingerprint=fingerprint))
     spec = checkpoint.spec
     if spec.codec != name:
