@@ -19,7 +19,7 @@ demo: env ## compress the sample capture, look into the archive, restore it, com
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
 
 test: env ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --ignore tests/whole_nerfstudio
 
 test-nerfstudio: env $(VENV)/nerfstudio-run/.stamp ## run nerfstudio's own commands with ours, on a CPU (510 MB, minutes)
 	@$(BIN)/python -m pytest tests/whole_nerfstudio
