@@ -5,6 +5,7 @@ from tiny_lmvic import plane_views
 
 from nerfstudio_mvc.codecs.parahydra.paper.codec import ParaHydraPaperCodec
 from nerfstudio_mvc.codecs.parahydra.paper.config import ParaHydraConfig
+from nerfstudio_mvc.codecs.parahydra.paper.fusion import ParallaxFusion
 from nerfstudio_mvc.codecs.parahydra.paper.model import ParaHydraModel
 from nerfstudio_mvc.layers.pictures import to_picture
 from nerfstudio_mvc.weights.checkpoint import pack, unpack
@@ -25,7 +26,11 @@ def tiny_model(**switches) -> ParaHydraModel:
     torch.manual_seed(0)
     model = ParaHydraModel(ParaHydraConfig(**{**TINY, **switches}))
     with torch.no_grad():
-        # Side views must matter: what starts small would hide a wrong one.
+        # Side views must matter: what starts small or at zero would hide a wrong one.
+        for fusion in (module for module in model.modules() if isinstance(module, ParallaxFusion)):
+            for layer in (fusion.refine[0].first, fusion.refine[0].skip):
+                of_sides, own = layer.weight.chunk(2, 1)
+                of_sides.copy_(own.flip(0))
         for fusion in (model.decoder.fuse_latents, model.decoder.fuse_quarter):
             fusion.refine[1].second.weight.mul_(20)
     model.update()

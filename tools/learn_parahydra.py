@@ -3,8 +3,9 @@
     python tools/learn_parahydra.py --captures CAPTURE .. --output-dir out/learn --minutes-alone 30 --minutes-joint 50
 
 Views are halved; crops of three neighbours show the same part of the scene. First all is trained on single views,
-then the joint decoder alone, on the bits that there are then, a quarter of the steps without side views. A line of
-learning_curve.csv is the mean of the same groups of the training scenes, each decoded together and apart.
+then the joint decoder alone, on the bits that there are then, a quarter of the steps without side views; from --single
+it begins with that. Attention finds matches before it is trained and is trained slowly. A line of learning_curve.csv
+is the mean of the same groups of the training scenes, each decoded together and apart.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from nerfstudio_mvc.capture.image_files import read_image
 from nerfstudio_mvc.capture.open_capture import load_capture
@@ -35,6 +36,10 @@ NARROW = ParaHydraConfig(
     width=32, latent=48, slices=2, head_widths=(96, 64, 48), scale_width=32, scale_hidden=64, most_sides=2
 )
 VIEWS = 3
+GROUPS = 768
+"""Different ones that the joint decoder is trained on; their latents are computed once."""
+ATTENTION_RATE = 0.1
+"""Learning rate of queries and keys over that of all others."""
 COLUMNS = ("step", "elapsed_s", "estimated_bpp", "joint_db", "separate_db")
 
 
@@ -92,25 +97,33 @@ class Run:
     crop_px: int
     batch: int
     curve: Path
-    seed: int = 0
     step: int = 0
 
     def __post_init__(self) -> None:
         self.start_s = time.monotonic()
         self.held = groups_of(self.scenes, 16, self.crop_px, np.random.default_rng(1))
+        self.coded: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
         with self.curve.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream, lineterminator="\n").writerow(COLUMNS)
 
-    def train(self, parameters: list[Tensor], minutes: float, rates: tuple[float, float], *, joint: bool) -> None:
-        """Steps for so long, the learning rate falling between `rates` along half a wave."""
-        optimizer = torch.optim.Adam(parameters, lr=rates[0])
-        begun, told = time.monotonic(), 0.0
-        while (part := (time.monotonic() - begun) / (60 * minutes)) < 1:
-            wave = (1 + math.cos(math.pi * part)) / 2
-            optimizer.param_groups[0]["lr"] = rates[1] + (rates[0] - rates[1]) * wave
-            rng = np.random.default_rng((self.seed, self.step))
-            views = groups_of(self.scenes, self.batch, self.crop_px, rng)
-            loss = self.joint_loss(views, alone=rng.random() < ALONE_SHARE) if joint else self.alone_loss(views)
+    def train(self, part: nn.Module, minutes: float, rates: tuple[float, float], *, joint: bool) -> None:
+        """Steps of a part of the model for so long, the learning rate falling between `rates` along half a wave."""
+        named, shares = list(part.named_parameters()), []
+        for share, slow in ((1.0, False), (ATTENTION_RATE, True)):
+            chosen = [parameter for name, parameter in named if (".attention." in name) == slow]
+            shares.append({"params": chosen, "share": share})
+        parameters = [parameter for _, parameter in named]
+        optimizer = torch.optim.Adam(shares, lr=rates[0])
+        begun, told, first = time.monotonic(), 0.0, self.step
+        while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:
+            wave = (1 + math.cos(math.pi * done)) / 2 * min(1, (self.step - first + 1) / 20)
+            for chosen in optimizer.param_groups:
+                chosen["lr"] = chosen["share"] * (rates[1] + (rates[0] - rates[1]) * wave)
+            rng = np.random.default_rng(self.step)
+            if joint:
+                loss = self.joint_loss(int(rng.integers(GROUPS // self.batch)), alone=rng.random() < ALONE_SHARE)
+            else:
+                loss = self.alone_loss(groups_of(self.scenes, self.batch, self.crop_px, rng))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if torch.isfinite(torch.nn.utils.clip_grad_norm_(parameters, 1.0)):
@@ -129,11 +142,14 @@ class Run:
         error = (result["x_hat"][0] - x).square().mean()
         return self.rd_lambda * error + bits / (len(x) * x.shape[2] * x.shape[3])
 
-    def joint_loss(self, views: list[Tensor], *, alone: bool) -> Tensor:
-        """What the decoder makes of the views' bits, which stay as they are."""
-        with torch.no_grad():
-            latents = dict(enumerate(one.y_hat for one in self.model.quantised(views, self.level)))
-        shown = self.shown(latents, alone=alone)
+    def joint_loss(self, number: int, *, alone: bool) -> Tensor:
+        """What the decoder makes of the bits of views, which stay as they are."""
+        if number not in self.coded:
+            views = groups_of(self.scenes, self.batch, self.crop_px, np.random.default_rng((2, number)))
+            with torch.no_grad():
+                self.coded[number] = views, [one.y_hat for one in self.model.quantised(views, self.level)]
+        views, latents = self.coded[number]
+        shown = self.shown(dict(enumerate(latents)), alone=alone)
         return self.rd_lambda * sum((shown[idx] - x).square().mean() for idx, x in enumerate(views)) / VIEWS
 
     def shown(self, latents: dict[int, Tensor], *, alone: bool) -> dict[int, Tensor]:
@@ -164,6 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--captures", nargs="+", type=Path, required=True)
     parser.add_argument("--output-dir", type=Path, required=True)
+    parser.add_argument("--single", type=Path, help="alone.pt of a run before; training begins with the second half")
     parser.add_argument("--minutes-alone", type=float, default=30)
     parser.add_argument("--minutes-joint", type=float, default=50)
     parser.add_argument("--quality", type=float, default=3.0)
@@ -178,9 +195,12 @@ def main() -> None:
     rd_lambda = NARROW.rd_lambdas[0] * 2 ** (arguments.quality - 1)
     curve = arguments.output_dir / "learning_curve.csv"
     run = Run(model, scenes, level, rd_lambda, arguments.crop_px, arguments.batch, curve)
-    run.train(list(model.parameters()), arguments.minutes_alone, (1.5e-3, 3e-4), joint=False)
-    torch.save(model.state_dict(), arguments.output_dir / "alone.pt")
-    run.train(list(model.decoder.parameters()), arguments.minutes_joint, (1e-3, 1e-4), joint=True)
+    if arguments.single is not None:
+        model.load_state_dict(torch.load(arguments.single, weights_only=True))
+    else:
+        run.train(model, arguments.minutes_alone, (1.5e-3, 3e-4), joint=False)
+        torch.save(model.state_dict(), arguments.output_dir / "alone.pt")
+    run.train(model.decoder, arguments.minutes_joint, (5e-4, 3e-5), joint=True)
     torch.save(model.state_dict(), arguments.output_dir / "joint.pt")
 
 

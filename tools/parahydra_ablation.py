@@ -1,85 +1,105 @@
-"""What decoding together is worth to the views of archives of codec parahydra: by size of group, and by coarse match.
+"""What decoding together is worth to the photographs of a folder: by size of group, by coarse match, beside AVIF.
 
-    ns-mvc-compress --data CAPTURE --output A.mvc --codec parahydra --effort fast --quality 5
-    python tools/parahydra_ablation.py --capture CAPTURE --archive A.mvc --matches OPAM HPA
+    python tools/parahydra_ablation.py --photographs FOLDER .. --qualities 3 5 7 --stills
+    python tools/parahydra_ablation.py --photographs FOLDER .. --qualities 3 5 --views 6 --groups 1 2 3 4 6
+    python tools/parahydra_ablation.py --photographs FOLDER .. --qualities 3 5 --views 6 --groups 4 --matches OPAM HPA
 
-Strings do not say what they were grouped with: the same bytes are decoded in groups of any size. Where a size does not
-divide the views, the last group begins earlier and counts with its last ones. Prints Markdown: dB over separate
-decoding.
+Every photograph is coded once a quality, as in an archive; strings do not say what they were grouped with, so the same
+bytes are decoded in groups of any size. Prints Markdown. dB are means over the photographs, and so is what comes
+beside: bytes at equal PSNR, along the line of log bytes over PSNR between the qualities that were asked for.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from nerfstudio_mvc.archive.reader import ArchiveReader
+from nerfstudio_mvc.benchmarking.libaom_peer import LibaomPeer
+from nerfstudio_mvc.benchmarking.rate_curve import RateCurve
+from nerfstudio_mvc.capture.grouping import split_into_groups
 from nerfstudio_mvc.capture.image_files import read_image
-from nerfstudio_mvc.capture.open_capture import load_capture
-from nerfstudio_mvc.capture.photo_source import no_cameras
 from nerfstudio_mvc.codecs.parahydra.coarse_match import MATCHES
 from nerfstudio_mvc.codecs.parahydra.joint_decoding import JointDecoder
-from nerfstudio_mvc.codecs.parahydra.stills import Still, decode_still
+from nerfstudio_mvc.codecs.parahydra.stills import Still, encode_still
+from nerfstudio_mvc.pipeline.options import DEFAULT_GROUP_SIZE
 from nerfstudio_mvc.quality.psnr import psnr_db
+from nerfstudio_mvc.video.speeds import SPEEDS
+
+HEADER = ("folder", "quality", "coarse match", "views a group", "bpp", "apart", "together", "worst view", "bits")
 
 
-def read_stills(
-    archive: Path, photographs: dict[str, Path], views: int
-) -> tuple[dict[int, Still], list[np.ndarray], float]:
-    """The first views in coding order decoded apart, their photographs, and bits per pixel."""
-    stills, originals, payload = {}, [], 0
-    with ArchiveReader(archive) as reader:
-        known = {view.view_idx: view for view in reader.views()}
-        coded = [view for group in range(len(reader.manifest.groups)) for view in reader.read_group(group).views][
-            :views
-        ]
-        for position, one in enumerate(coded):
-            view = known[one.view_idx]
-            stills[position] = decode_still(one.substreams, (view.height, view.width))
-            originals.append(read_image(photographs[view.name]).pixels)
-            payload += one.payload_bytes
-    return stills, originals, 8 * payload / sum(still.pixels[..., 0].size for still in stills.values())
+def coded_alone(photographs: Sequence[np.ndarray], quality: float, effort: str) -> tuple[dict[int, Still], int]:
+    """What is shown of each by itself, and the bytes of all."""
+    stills, payload = {}, 0
+    for position, pixels in enumerate(photographs):
+        strings, stills[position] = encode_still(pixels, quality=quality, effort=effort)
+        payload += sum(len(string.payload) for string in strings)
+    return stills, payload
 
 
-def gains(joint: JointDecoder, originals: list[np.ndarray], size: int) -> np.ndarray:
-    """dB that each view gains in groups of `size`."""
-    count, found = len(originals), []
-    for start in range(0, count, size):
-        first = max(min(start, count - size), 0)
+def decoded_together(joint: JointDecoder, size: int) -> list[np.ndarray]:
+    """The views in groups of about `size`."""
+    shown = []
+    for group in split_into_groups(range(len(joint.stills)), size):
         # What is found about a pair hangs on nothing but the pair.
-        group = replace(joint, stills={k: joint.stills[k] for k in range(first, min(first + size, count))})
-        for k in range(start, min(start + size, count)):
-            alone, together = joint.stills[k].pixels, group.shown(k).merged.pixels
-            found.append(psnr_db(originals[k], together) - psnr_db(originals[k], alone))
-    return np.array(found)
+        decoder = replace(joint, stills={position: joint.stills[position] for position in group})
+        shown.extend(decoder.shown(position).merged.pixels for position in group)
+    return shown
+
+
+def bytes_at(psnr: float, curve: Sequence[tuple[float, int]]) -> float:
+    """Of points (dB, bytes), rising: on the line between the two nearest ones."""
+    (low, few), (high, many) = next((pair for pair in pairwise(curve) if psnr < pair[1][0]), curve[-2:])
+    return few * (many / few) ** ((psnr - low) / (high - low))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--capture", type=Path, required=True)
-    parser.add_argument("--archive", type=Path, required=True)
-    parser.add_argument("--views", type=int, default=6, help="the first in coding order")
-    parser.add_argument("--groups", type=int, nargs="+", default=[1, 2, 3, 4, 6])
+    parser.add_argument(
+        "--photographs", type=Path, nargs="+", required=True, help="folders, in the order of their names"
+    )
+    parser.add_argument("--qualities", type=float, nargs="+", required=True, help="two or more, rising")
+    parser.add_argument("--effort", default="fast", choices=list(SPEEDS))
+    parser.add_argument("--views", type=int, help="only the first")
+    parser.add_argument("--groups", type=int, nargs="+", default=[DEFAULT_GROUP_SIZE])
     parser.add_argument("--matches", nargs="*", default=[], choices=list(MATCHES), help="beside the decoder's own")
-    parser.add_argument("--match-group", type=int, default=4, help="size of the groups that --matches are tried on")
+    parser.add_argument("--stills", action="store_true", help="also AVIF stills, by the same libaom at the same speed")
     chosen = parser.parse_args()
-    photographs = {
-        view.name: view.image_path for view in load_capture(chosen.capture, estimate_cameras=no_cameras).views
-    }
-    stills, originals, bpp = read_stills(chosen.archive, photographs, chosen.views)
-    alone = np.mean([psnr_db(original, stills[k].pixels) for k, original in enumerate(originals)])
-    print(f"{chosen.archive.name}: {len(stills)} views, {bpp:.3f} bpp, {alone:.2f} dB apart\n")
-    print("| coarse match | views a group | mean | worst view | each |\n|---|---|---|---|---|")
-    runs = {"best key": chosen.groups, **{name: [chosen.match_group] for name in chosen.matches}}
-    for name, sizes in runs.items():
-        joint = JointDecoder(stills, MATCHES[name])
-        for size in sizes:
-            each = gains(joint, originals, size)
-            listed = " ".join(f"{gain:+.2f}" for gain in each)
-            print(f"| {name} | {size} | {each.mean():+.3f} | {each.min():+.3f} | {listed} |", flush=True)
+    header = (*HEADER, "against AVIF") if chosen.stills else HEADER
+    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
+    for folder in chosen.photographs:
+        photographs = [read_image(path).pixels for path in sorted(folder.iterdir())[: chosen.views]]
+        pixels = sum(photograph[..., 0].size for photograph in photographs)
+        alone = [coded_alone(photographs, quality, chosen.effort) for quality in chosen.qualities]
+        apart = [
+            [psnr_db(*pair) for pair in zip(photographs, (one.pixels for one in stills.values()), strict=True)]
+            for stills, _ in alone
+        ]
+        curve = [(float(np.mean(each)), payload) for each, (_, payload) in zip(apart, alone, strict=True)]
+        peer = RateCurve(LibaomPeer("intra", SPEEDS[chosen.effort].still), photographs)
+        for (stills, payload), each, quality in zip(alone, apart, chosen.qualities, strict=True):
+            for name in ("best key", *chosen.matches):
+                joint = JointDecoder(stills, MATCHES[name])
+                for size in chosen.groups:
+                    shown = decoded_together(joint, size)
+                    gains = np.array([psnr_db(*pair) for pair in zip(photographs, shown, strict=True)]) - each
+                    reached = float(np.mean(each) + gains.mean())
+                    cells = [folder.parent.name, f"{quality:g}", name, str(size), f"{8 * payload / pixels:.3f}"]
+                    cells += [f"{np.mean(each):.2f}", f"{gains.mean():+.3f}", f"{gains.min():+.3f}"]
+                    cells.append(_percent(payload, bytes_at(reached, curve)))
+                    if chosen.stills:
+                        cells.append(_percent(payload, peer.at_psnr(reached).bytes))
+                    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _percent(payload: int, other: float | None) -> str:
+    return f"{100 * (payload / (other or math.nan) - 1):+.1f} %"
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
-from tiny_parahydra import pictures, tiny_model
+from tiny_parahydra import TINY, pictures, tiny_model
 
+from nerfstudio_mvc.codecs.parahydra.paper.config import ParaHydraConfig
 from nerfstudio_mvc.codecs.parahydra.paper.entropy_model import checkerboard_cells
+from nerfstudio_mvc.codecs.parahydra.paper.model import ParaHydraModel
 from nerfstudio_mvc.codecs.parahydra.paper.transforms import nearest_sides, needed_views
 from nerfstudio_mvc.entropy.latent_coding import quality_level, read_latent
 from nerfstudio_mvc.errors import ArchiveError, ShapeError
@@ -52,6 +54,22 @@ def test_strings_hold_the_symbols_of_forward_and_decode_to_its_pictures(model, v
         assert torch.equal(found, picture)
         assert found.shape == (1, 3, 72, 100)
         assert torch.equal(found, torch.floor(found * 255 + 0.5) / 255)
+
+
+def test_sides_come_in_only_as_far_as_it_is_learned():
+    """What comes in unlearned at first teaches attention to shut it out: it would never come in."""
+    torch.manual_seed(0)
+    untrained = ParaHydraModel(ParaHydraConfig(**TINY)).train()
+    latents = dict(enumerate(torch.randn(3, 1, TINY["latent"], 4, 6)))
+    together, apart = (untrained.decoder(latents, sides, range(3)) for sides in (untrained.sides(3), [[]] * 3))
+    assert torch.equal(together[1], apart[1])
+    fusion = untrained.decoder.fuse_quarter
+    apart[1].sum().backward(retain_graph=True)
+    assert not fusion.refine[0].first.weight.grad[:, : TINY["width"]].any()
+    together[1].sum().backward()
+    assert fusion.refine[0].first.weight.grad[:, : TINY["width"]].any()
+    for parameter in fusion.attention.parameters():
+        assert parameter.grad is None or not parameter.grad.any()
 
 
 def test_repainting_a_view_changes_no_byte_of_another_but_its_picture(model, views):

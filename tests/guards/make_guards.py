@@ -23,9 +23,9 @@ from ways_of_coding import (  # noqa: E402
     GOLDEN,
     WAYS,
     coded_bytes,
-    compress_two_views,
+    compress_views,
     decoded_views,
-    write_two_views,
+    write_views,
 )
 
 
@@ -36,10 +36,10 @@ def main() -> None:
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     GOLDEN.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        capture = write_two_views(Path(folder) / "capture")
         for way in chosen:
+            capture = write_views(Path(folder) / way, way)
             archive = Path(folder) / f"{way}.mvc"
-            report = compress_two_views(capture, archive, way)
+            report = compress_views(capture, archive, way)
             Image.fromarray(decoded_views(archive)).save(GOLDEN / f"{way}.png", optimize=True)
             (GOLDEN / f"{way}.mvc").write_bytes(archive.read_bytes())
             before = figures.get(way, "new")

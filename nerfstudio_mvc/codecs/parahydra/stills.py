@@ -22,7 +22,7 @@ from nerfstudio_mvc.video.colour_axes import best_turn
 from nerfstudio_mvc.video.rate import rate_of_crf
 from nerfstudio_mvc.video.speeds import SPEEDS
 
-PROFILE = "parahydra-1"
+PROFILE = "parahydra-2"
 """Stands where other codecs name their weights: what a decoder of the strings must know."""
 PICTURE, ERRORS = "av1", "errors"
 QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)

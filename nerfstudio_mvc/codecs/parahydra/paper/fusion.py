@@ -103,6 +103,8 @@ class ParallaxFusion(nn.Module):
             last, joined = self.refine[1], self.refine[0]
             for layer in (last.second, joined.second, joined.skip):
                 layer.weight.mul_(_FIRST_SHARE)
+            for layer in (joined.first, joined.skip):
+                layer.weight[:, :channels] = 0
 
     def forward(self, main: Tensor, sides: Sequence[Tensor]) -> Fused:
         """One map refined by `sides`, which may be none and of other sizes. [B, C, H, W]"""
@@ -120,7 +122,7 @@ class ParallaxFusion(nn.Module):
         """`forward` of maps whose `deep` maps are known."""
         if not deep_sides:
             nothing = torch.zeros_like(main[:, :0])
-            return Fused(self.refined(main, deep, torch.zeros_like(deep)), nothing, nothing)
+            return Fused(self.refined(main, deep), nothing, nothing)
         query = self.attention.query(deep)
         aligned = [self.attention(query, _of_size(side, deep)) for side in deep_sides]
         consistency = torch.cat([one.consistency for one in aligned], 1)
@@ -129,9 +131,10 @@ class ParallaxFusion(nn.Module):
         side = sum(share * one.features for share, one in zip(shares, aligned, strict=True))
         return Fused(self.refined(main, deep, side), weights, consistency)
 
-    def refined(self, main: Tensor, deep: Tensor, side: Tensor) -> Tensor:
-        """The fusion network: the main map, given its deep map and the weighed sum of aligned sides."""
-        return main + self.refine(torch.cat([self.summary(deep, side) + side, deep], 1))
+    def refined(self, main: Tensor, deep: Tensor, side: Tensor | None = None) -> Tensor:
+        """The fusion network: the main map, given its deep map and the weighed sum of aligned sides, if any."""
+        brought = torch.zeros_like(deep) if side is None else self.summary(deep, side) + side
+        return main + self.refine(torch.cat([brought, deep], 1))
 
 
 def _of_size(side: Tensor, like: Tensor) -> Tensor:
