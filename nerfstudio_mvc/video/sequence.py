@@ -20,8 +20,6 @@ LOOK_AHEAD = 35  # libaom's own
 MOST_FRAMES = 12
 """Of one unit: hidden ones of all layers, and the one that is shown."""
 MOST_THREADS = 16
-BYTES_PER_PIXEL = 35
-"""Memory that encoding takes, of all frames: 1.3 GiB for twenty of 1920x1080."""
 
 
 def threads() -> int:
