@@ -1,4 +1,4 @@
-"""Megapixels a second that our codec and its peers take to code the same views in the same run, each at equal PSNR.
+"""Megapixels a second that our codecs and their peers take to code the same views in the same run, each at equal PSNR.
 
 Photographs are in memory before the clock runs and the depth prior is found; what that takes is `prior_timing`'s, how
 many bytes each codec needs for a quality is `capture_benchmark`'s.
@@ -22,6 +22,7 @@ from nerfstudio_mvc.capture.view_order import coding_order
 from nerfstudio_mvc.capture.views import SourceView
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.cores import cores_granted, granted_cores
+from nerfstudio_mvc.effort import Effort
 from nerfstudio_mvc.pipeline.progress import OnEvent, StepProgress, ignore_event
 from nerfstudio_mvc.quality.psnr import psnr_db
 from nerfstudio_mvc.splatting.prior import DepthMethod, estimate_depth
@@ -37,30 +38,33 @@ class CodecSpeed:
 
     Attributes:
         name, description: of the codec.
+        views: how many, as one group.
         encode_mp_s, decode_mp_s: megapixels of photographs a second.
-        encode_ratio, decode_ratio: the same over those of our codec; above 1 it is faster than ours.
-        encode_cpu_s: CPU seconds of this process for the encoding; None for codecs that run in processes of their own.
+        encode_ratio, decode_ratio: the same over those of the first codec; above 1 it is faster.
+        encode_cpu_s: CPU seconds of this process for the encoding; not those of codecs in others.
         bpp: of the strings or files alone.
         psnr_db: mean over the views.
     """
 
     name: str
     description: str
+    views: int
     encode_mp_s: float
     decode_mp_s: float
     encode_ratio: float
     decode_ratio: float
-    encode_cpu_s: float | None
+    encode_cpu_s: float
     bpp: float
     psnr_db: float
 
 
 def measure_speed(
     data: Path,
-    codec: str | MultiViewCodec = "lmvic",
+    codecs: Sequence[str | MultiViewCodec] = ("lmvic",),
     peers: Sequence[Peer] = (),
     *,
     weights: Path | None = None,
+    effort: Effort = "default",
     quality: float = 5.0,
     views: int = 4,
     depth: DepthMethod = "sparse",
@@ -68,13 +72,14 @@ def measure_speed(
     threads: int | None = None,
     on_event: OnEvent = ignore_event,
 ) -> list[CodecSpeed]:
-    """Time `codec`, then every peer at the setting that comes nearest to its PSNR.
+    """Time `codecs`, then every peer at the setting that comes nearest to the first one's PSNR.
 
     Args:
         data: a capture with cameras and photographs.
-        weights: of a codec given by name; the newest that ship when left out.
+        weights: of lmvic given by name; the newest that ship when left out.
+        effort: of codecs given by name.
         views: how many, the first ones in coding order; they are one group.
-        threads: of our codec; what torch takes when left out.
+        threads: of our codecs; what torch takes when left out.
         rounds: times everything is done; the fastest counts. The first one also warms up.
 
     Raises:
@@ -82,8 +87,6 @@ def measure_speed(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    if isinstance(codec, str):
-        codec = open_codec(codec, weights=weights)
     capture = load_capture(data)
     prior = estimate_depth(capture, method=depth)
     sources = []
@@ -93,27 +96,19 @@ def measure_speed(
         known = (None, None) if depth_map is None else (depth_map.depth, depth_map.valid)
         sources.append(SourceView(view, pixels, *known))
     photographs = [source.pixels for source in sources]
-    on_event(StepProgress(f"{data.name}: {codec.name}", 0, len(peers) + 1))
-    with cores_granted(threads or granted_cores()):  # of the ffmpeg that codes pictures as well
-        ours = _measure(
-            codec.name,
-            f"quality {quality:g}, {torch.get_num_threads()} threads",
-            photographs,
-            lambda: codec.encode_group(0, sources, quality=quality).coded,
-            lambda coded: [
-                pixels
-                for _, pixels in sorted(
-                    codec.decode_group(coded, [source.view for source in sources], quality=quality).items()
-                )
-            ],
-            lambda coded: coded.payload_bytes,
-            order=np.argsort([source.view.view_idx for source in sources]),
-            rounds=rounds,
-        )
-    results = [ours]
-    for done, peer in enumerate(peers, start=1):
-        on_event(StepProgress(f"{data.name}: {peer.name}", done, len(peers) + 1))
-        setting = _setting_for(peer, photographs[0], ours.psnr_db)
+    results: list[CodecSpeed] = []
+    steps = len(codecs) + len(peers)
+    for codec in codecs:
+        if isinstance(codec, str):
+            codec = open_codec(codec, weights=weights if codec == "lmvic" else None, effort=effort)
+        on_event(StepProgress(f"{data.name}: {codec.name}", len(results), steps))
+        with cores_granted(threads or granted_cores()):
+            results.append(
+                _measure_own(codec, sources, quality=quality, rounds=rounds, first=next(iter(results), None))
+            )
+    for peer in peers:
+        on_event(StepProgress(f"{data.name}: {peer.name}", len(results), steps))
+        setting = _setting_for(peer, photographs[0], results[0].psnr_db)
         results.append(
             _measure(
                 peer.name,
@@ -124,11 +119,28 @@ def measure_speed(
                 lambda files: sum(map(len, files)),
                 order=np.arange(len(photographs)),
                 rounds=rounds,
-                ours=ours,
+                first=results[0],
             )
         )
-    on_event(StepProgress(data.name, len(peers) + 1, len(peers) + 1))
+    on_event(StepProgress(data.name, steps, steps))
     return results
+
+
+def _measure_own(
+    codec: MultiViewCodec, sources: Sequence[SourceView], *, quality: float, rounds: int, first: CodecSpeed | None
+) -> CodecSpeed:
+    views = [source.view for source in sources]
+    return _measure(
+        codec.name,
+        f"quality {quality:g}, {torch.get_num_threads()} threads",
+        [source.pixels for source in sources],
+        lambda: codec.encode_group(0, sources, quality=quality).coded,
+        lambda coded: [pixels for _, pixels in sorted(codec.decode_group(coded, views, quality=quality).items())],
+        lambda coded: coded.payload_bytes,
+        order=np.argsort([view.view_idx for view in views]),
+        rounds=rounds,
+        first=first,
+    )
 
 
 def speed_peers(
@@ -156,7 +168,7 @@ def _measure(
     *,
     order: np.ndarray,
     rounds: int,
-    ours: CodecSpeed | None = None,
+    first: CodecSpeed | None,
 ) -> CodecSpeed:
     """`order`: the photograph that each decoded picture is of."""
     encode_s, encode_cpu_s, decode_s = [], [], []
@@ -174,11 +186,12 @@ def _measure(
     return CodecSpeed(
         name=name,
         description=description,
+        views=len(photographs),
         encode_mp_s=encode_mp_s,
         decode_mp_s=decode_mp_s,
-        encode_ratio=1.0 if ours is None else encode_mp_s / ours.encode_mp_s,
-        decode_ratio=1.0 if ours is None else decode_mp_s / ours.decode_mp_s,
-        encode_cpu_s=min(encode_cpu_s) if ours is None else None,
+        encode_ratio=1.0 if first is None else encode_mp_s / first.encode_mp_s,
+        decode_ratio=1.0 if first is None else decode_mp_s / first.decode_mp_s,
+        encode_cpu_s=min(encode_cpu_s),
         bpp=8 * size_of(coded) / pixels,
         psnr_db=float(np.mean(psnrs)),
     )

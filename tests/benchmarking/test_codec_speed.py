@@ -23,12 +23,14 @@ def capture(tmp_path_factory):
 
 
 def test_megapixels_bits_and_ratios_belong_together(capture):
-    ours, jpeg = measure_speed(
-        capture, SleepyCodec(), speed_peers(["jpeg"], threads=1), views=3, depth="none", rounds=1
+    ours, still, jpeg = measure_speed(
+        capture, [SleepyCodec(), RawCodec()], speed_peers(["jpeg"], threads=1), views=3, depth="none", rounds=1
     )
     megapixels = 3 * 48 * 32 / 1e6
     assert 0 < ours.encode_mp_s < megapixels / 0.2
     assert ours.encode_ratio == ours.decode_ratio == 1
+    assert [speed.views for speed in (ours, still, jpeg)] == [3, 3, 3]
+    assert still.encode_ratio > 2
     assert jpeg.encode_ratio == pytest.approx(jpeg.encode_mp_s / ours.encode_mp_s)
     assert jpeg.psnr_db == pytest.approx(ours.psnr_db, abs=2)
 
