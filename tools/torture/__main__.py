@@ -1,6 +1,6 @@
 """Hostile archives and captures, killed runs, full disks and races: none may end badly.
 
-    python tools/torture [--quick] [--only KIND ..] [--first N] [--count N]
+    python tools/torture [--quick] [--only KIND ..] [--first N] [--count N] [--guided SECONDS]
 
 Prints a line of Markdown for each kind, and every bad outcome with the number that repeats it (``--only KIND --first N
 --count 1``); the exit code is 1 where there is one. docs/reliability.md says what is bad.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -46,6 +47,7 @@ KINDS = {
     "races": ("races", try_race, 50, 9),
 }
 """Name -> what it is called, a case, how many, and how many with --quick."""
+GUIDED = ("manifest", "cameras", "packs", "strings")
 
 
 def main() -> int:
@@ -54,7 +56,11 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int)
+    parser.add_argument("--guided", type=int, metavar="SECONDS", help="instead, guided.py on each kind of entry")
     chosen = parser.parse_args()
+    if chosen.guided:
+        guided = [sys.executable, str(Path(__file__).with_name("guided.py"))]
+        return max(subprocess.call([*guided, kind, f"-max_total_time={chosen.guided}"]) for kind in GUIDED)
     bad_in_all = 0
     with tempfile.TemporaryDirectory(prefix="torture-", dir=SCRATCH) as scratch:
         subjects = make_subjects(Path(scratch))
