@@ -1,6 +1,6 @@
 """Seconds of ns-mvc-archive on small captures with one and two workers of one thread, and whether bytes are equal:
 
-    python tools/cluster_speed.py [--captures 12] [--width 480] [-- FLAGS OF ns-mvc-archive]
+    python tools/cluster_speed.py [--captures 12] [--width 400] [-- FLAGS OF ns-mvc-archive]
 
 The captures are the sample cropped to `--width` columns, again and again; the archives are held against the one that
 ns-mvc-compress makes. The third line are two workers started by themselves, reached through a scheduler's address, one
@@ -33,7 +33,7 @@ WORKER = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captures", type=int, default=12)
-    parser.add_argument("--width", type=int, default=480)
+    parser.add_argument("--width", type=int, default=400)
     parser.add_argument("flags", nargs="*", default=["--depth", "sparse", "--effort", "fast"])
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cluster-speed-") as scratch:

@@ -20,6 +20,7 @@ MEMORY_BYTES = 2 << 30
 """That an attempt may take on top of what the interpreter has when it begins."""
 LIMIT_S = 60.0
 DONE, REFUSED, BAD = 0, 1, 70
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,21 @@ class Started:
 
     def __init__(self, work: Callable[[], object], *, file_bytes: int | None = None) -> None:
         self._reader, writer = os.pipe()
+        held = signal.pthread_sigmask(
+            signal.SIG_BLOCK, STOPS
+        )  # none before it can be told from the end of our own work
         self.pid = os.fork()
         if self.pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
             os.close(writer)
             return
         try:
             os.close(self._reader)
             os.setsid()  # stopped by nobody but us
             faulthandler.enable(writer)
-            for number in (signal.SIGTERM, signal.SIGHUP):  # as the commands do
+            for number in STOPS:  # as the commands do
                 signal.signal(number, signal.default_int_handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
             size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + MEMORY_BYTES
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
             if file_bytes is not None:

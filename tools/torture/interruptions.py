@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from attempts import DONE, Attempt, Started, attempt
+from attempts import DONE, STOPS, Attempt, Started, attempt
 from subjects import WAYS, Subjects, compress, digests
 
 from nerfstudio_mvc import decompress_archive
 
-STOPS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PAGE = 4096  # bytes that a tmpfs gives out at once
 
 
@@ -162,7 +161,7 @@ def _restore(subjects: Subjects, way: str, out: Path) -> None:
 def _stopped(rng: random.Random, work: Callable[[], object], *, longest_s: float) -> None:
     start = Started(work)
     time.sleep(rng.uniform(0, longest_s))
-    os.kill(start.pid, rng.choice(STOPS))
+    os.kill(start.pid, rng.choice((signal.SIGKILL, *STOPS)))
     start.wait()
 
 
