@@ -223,13 +223,13 @@ def read_mode(path: Path) -> str:
         return image.mode
 
 
-def read_reduced(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """The picture's luma reduced to `size` (width, height), fast: to compare pictures by. float32 [h, w]
+def reduced_luma(data: bytes, path: Path, size: tuple[int, int]) -> np.ndarray:
+    """The luma of a photograph's file reduced to `size` (width, height), fast: to compare pictures by. float32 [h, w]
 
     Raises:
         CaptureError: see `read_image`.
     """
-    with _open(path) as image:
+    with _ANY_SIZE, _opened(io.BytesIO(data), len(data), path) as image:
         try:
             image.draft("RGB", (4 * size[0], 4 * size[1]))
             return np.asarray(image.convert("RGB").convert("L").resize(size, Image.Resampling.BOX), np.float32)

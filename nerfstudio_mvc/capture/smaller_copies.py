@@ -11,12 +11,13 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from nerfstudio_mvc.capture.checks import is_image_name
-from nerfstudio_mvc.capture.image_files import read_reduced, read_size
+from nerfstudio_mvc.capture.image_files import read_file, read_size, reduced_luma
 from nerfstudio_mvc.capture.views import SmallerCopies
 from nerfstudio_mvc.errors import CaptureError
 
@@ -35,7 +36,7 @@ def find_smaller_copies(root: Path, names: Sequence[str]) -> tuple[SmallerCopies
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in names:
         by_stem[_stem(name)].append(name)
-    known, reduced = set(names), {}
+    known, seen = set(names), _Photographs(root)
     found = []
     for folder, source, factor in numbered_folders(root, names):
         pictures = [path for path in images_below(root, folder) if path not in known]
@@ -46,9 +47,10 @@ def find_smaller_copies(root: Path, names: Sequence[str]) -> tuple[SmallerCopies
             own = [name for name in candidates if PurePosixPath(name).suffix == rest.suffix]
             for name in own or candidates[:1]:
                 pairs.setdefault(name, path)
-        sizes = _copied_sizes(root, pairs, factor, reduced) if 1 < factor <= MAX_FACTOR else None
+        sizes = _copied_sizes(root, pairs, factor, seen) if 1 < factor <= MAX_FACTOR else None
         if pairs and sizes is not None and _remakeable(pairs):
-            found.append(SmallerCopies(folder, source, pairs, tuple(sizes)))
+            digests = {name: seen.sha256[name] for name in pairs}
+            found.append(SmallerCopies(folder, source, pairs, tuple(sizes), digests))
     return tuple(found)
 
 
@@ -74,10 +76,28 @@ def images_below(root: Path, folder: str) -> list[str]:
     return sorted(path for path in found if (root / path).is_file())
 
 
+class _Photographs:
+    """Those that copies were compared with, reduced, and the SHA-256 of their files."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._reduced: dict[tuple[str, tuple[int, int]], np.ndarray] = {}
+        self.sha256: dict[str, str] = {}
+
+    def reduced(self, name: str, size: tuple[int, int]) -> np.ndarray:
+        if (name, size) not in self._reduced:
+            data = read_file(self._root / name)
+            digest = sha256(data).hexdigest()
+            if self.sha256.setdefault(name, digest) != digest:
+                raise CaptureError(f"{self._root / name}: changed while the capture was read; start again")
+            self._reduced[name, size] = reduced_luma(data, self._root / name, size)
+        return self._reduced[name, size]
+
+
 def _copied_sizes(
-    root: Path, pairs: Mapping[str, str], factor: int, reduced: dict[str, np.ndarray]
+    root: Path, pairs: Mapping[str, str], factor: int, seen: _Photographs
 ) -> list[tuple[int, int]] | None:
-    """Sizes of the copies; None where one of them is no copy. `reduced` keeps the photographs already seen."""
+    """Sizes of the copies; None where one of them is no copy."""
     sizes = []
     try:
         for name, path in pairs.items():
@@ -92,11 +112,9 @@ def _copied_sizes(
         # Headers are read in no time; pictures only where all sizes are right.
         for (name, path), size in zip(pairs.items(), sizes, strict=True):
             compared = _compared_size(size)
-            key = f"{name} {compared}"
-            if key not in reduced:
-                reduced[key] = read_reduced(root / name, compared)
-            difference = read_reduced(root / path, compared) - reduced[key]
-            allowed = SHARE_OF_CONTRAST * reduced[key].std() + NOISE
+            photograph = seen.reduced(name, compared)
+            difference = reduced_luma(read_file(root / path), root / path, compared) - photograph
+            allowed = SHARE_OF_CONTRAST * photograph.std() + NOISE
             if np.sqrt(np.mean(difference**2)) > allowed or np.abs(difference).max() > MAX_DIFFERENCE:
                 return None
     except CaptureError:

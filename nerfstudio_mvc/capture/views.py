@@ -95,12 +95,14 @@ class SmallerCopies:
         source: the folder of the photographs, e.g. ``"images"``.
         copies: path of the photograph -> path of its copy, below the capture folder.
         sizes: width and height of each copy, in the order of `copies`.
+        sha256: path of the photograph -> SHA-256 of its file when they were compared.
     """
 
     folder: str
     source: str
     copies: Mapping[str, str]
     sizes: tuple[tuple[int, int], ...]
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

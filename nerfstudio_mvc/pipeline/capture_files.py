@@ -1,19 +1,20 @@
-"""Files of a capture: which go into the archive besides photographs, and that none is written over.
+"""Files of a capture: which go into the archive besides photographs, that none is another by now or written over.
 
 What is left out and why is `archive.attachments`' business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nerfstudio_mvc.archive.attachments import AttachmentPlan, plan_attachments
+from nerfstudio_mvc.archive.writer import PhotographFile
 from nerfstudio_mvc.capture.nerfstudio_source import TRANSFORMS_FILE
 from nerfstudio_mvc.capture.ply_points import ply_of_points
 from nerfstudio_mvc.capture.views import Capture
-from nerfstudio_mvc.errors import OutputError
+from nerfstudio_mvc.errors import CaptureError, OutputError
 
 POINTS_NAME = "sparse_pc{}.ply"
 
@@ -43,6 +44,19 @@ def files_read(capture: Capture) -> list[Path]:
     """Photographs and what transforms.json names, wherever they lie."""
     photographs = [view.image_path for view in capture.views if view.image_path is not None]
     return [*photographs, *capture.named_files.values()]
+
+
+def check_copied(capture: Capture, photographs: Sequence[PhotographFile]) -> None:
+    """Smaller copies can be remade only from what they were compared with: `photographs` must be these files.
+
+    Raises:
+        CaptureError: one has changed since.
+    """
+    files = {view.name: file for view, file in zip(capture.views, photographs, strict=True)}
+    for copies in capture.smaller_copies:
+        for name, digest in copies.sha256.items():
+            if name in files and files[name].sha256 != digest:
+                raise CaptureError(f"{name}: changed while the capture was read; start again")
 
 
 def refuse_source(output: Path, *, root: Path | None = None, files: Iterable[Path] = ()) -> None:

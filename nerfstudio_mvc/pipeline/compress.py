@@ -26,7 +26,7 @@ from nerfstudio_mvc.capture.view_order import coding_groups
 from nerfstudio_mvc.capture.views import Capture, View
 from nerfstudio_mvc.codecs.interface import MultiViewCodec
 from nerfstudio_mvc.errors import OutputError
-from nerfstudio_mvc.pipeline.capture_files import files_of_capture, files_read, refuse_source
+from nerfstudio_mvc.pipeline.capture_files import check_copied, files_of_capture, files_read, refuse_source
 from nerfstudio_mvc.pipeline.coded_views import CodedViews, coded_views_for
 from nerfstudio_mvc.pipeline.compression_run import Run
 from nerfstudio_mvc.pipeline.device import resolve_device
@@ -116,6 +116,7 @@ def compress_capture(
         ) as writer,
         _kept_groups_told(writer, len(groups), run),
     ):
+        check_copied(capture, writer.photographs)
         run.photographs = dict(enumerate(writer.photographs))
         # From here on the cameras are those the decoder will read.
         capture = with_stored_cameras(capture, writer.views)

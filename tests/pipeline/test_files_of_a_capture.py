@@ -189,3 +189,16 @@ def test_a_file_too_large_is_told_before_cameras_are_looked_for(capture: Path, m
     (capture / "film.mp4").write_bytes(bytes(10_000))
     with pytest.raises(CaptureError, match=r"film\.mp4 has 10000 bytes"):
         start(capture, capture.parent / "a.mvc", CompressOptions(codec=RawCodec()))
+
+
+def test_a_photograph_that_changed_since_its_smaller_copy_was_compared(tmp_path: Path) -> None:
+    """The copy could not be remade from what is archived."""
+    root = write_nerfstudio_capture(tmp_path / "capture")
+    capture = load_capture(root)
+    (copies,) = capture.smaller_copies
+    assert len(copies.copies) == len(capture.views)
+    photographs = sorted((root / "images").iterdir())
+    photographs[0].write_bytes(photographs[1].read_bytes())
+    with pytest.raises(CaptureError, match=r"frame_00001.png: changed while the capture was read"):
+        compress_capture(capture, tmp_path / "a.mvc", codec=RawCodec(), depth="none")
+    assert not (tmp_path / "a.mvc").exists()

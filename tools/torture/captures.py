@@ -72,8 +72,9 @@ def _spoil(rng: random.Random, capture: Path) -> None:
 
 
 def _spoil_transforms(rng: random.Random, path: Path) -> None:
+    usual = path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 20
     try:
-        document = json.loads(path.read_bytes()) if path.is_file() and path.stat().st_size < 1 << 20 else None
+        document = json.loads(path.read_bytes()) if usual else None
     except ValueError:
         return
     if not isinstance(document, dict):
