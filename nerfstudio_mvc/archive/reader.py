@@ -270,7 +270,7 @@ class ArchiveReader:
         computed = "cut off" if first.computed is None else f"computed {first.computed:04x}"
         more = f" and {len(damages) - 1} more" if len(damages) > 1 else ""
         detail = (
-            f'{self.path}: view {damaged[0]} "{self.manifest.views[damaged[0]].name}", substream "{first.name}"{more}: '
+            f'{self.path}: view {damaged[0]} "{self.manifest.views[damaged[0]].name}", string "{first.name}"{more}: '
             f"checksum mismatch (stored {first.stored:04x}, {computed})."
         )
         noun, pronoun = ("View", "it") if len(lost) == 1 else ("Views", "them")

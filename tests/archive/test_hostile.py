@@ -116,7 +116,7 @@ def test_flipped_string_is_found_and_named(archive, tmp_path):
     assert caught.value.lost_view_idxs == (1,)
     message = str(caught.value)
     assert message.startswith(
-        f'{damaged}: view 1 "images/frame 01 ü.jpg", substream "image/y/step0": checksum mismatch (stored '
+        f'{damaged}: view 1 "images/frame 01 ü.jpg", string "image/y/step0": checksum mismatch (stored '
     )
     assert message.endswith(
         "View 1 of group 0 and what hangs on it: lost; all others decode: "

@@ -24,7 +24,7 @@ from nerfstudio_mvc.video.speeds import SPEEDS
 
 IMAGE, LEVELS = "image", "levels"
 PROFILE = "av1-444-10bit-2"
-"""Stands where other codecs name their weights: what a decoder of the substreams must know."""
+"""Stands where other codecs name their weights: what a decoder of the strings must know."""
 
 BYTES, BYTES_PER_PIXEL, BYTES_PER_PIXEL_OF_ONE, BYTES_PER_PIXEL_OF_ONE_FAST = 100_000_000, 7, 720, 490
 """Memory that encoding takes: in any case, of all views, and of the largest one, measured from .3 to 4 megapixels."""

@@ -1,4 +1,4 @@
-"""The head of a view's `frame` substream: what a decoder does before and after it decodes the AV1 unit behind it."""
+"""The head of a view's `frame` string: what a decoder does before and after it decodes the AV1 unit behind it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FrameHead:
     copy: bytes = b""
 
     def pack(self, unit: bytes) -> bytes:
-        """The substream: the head, then an AV1 unit."""
+        """The string: the head, then an AV1 unit."""
         head = _HEAD.pack(self.rank, round(self.quality * QUALITY_STEPS), *self.strengths, len(self.slots))
         if self.form is not None:
             return head + _LENGTH.pack(len(self.copy)) + pack_format(self.form) + self.copy + unit
@@ -49,7 +49,7 @@ def read_frame(string: bytes, *, what: str) -> tuple[FrameHead, bytes]:
     Raises:
         ArchiveError: it is not that.
     """
-    damaged = ArchiveError(f'{what}: its "frame" substream is damaged')
+    damaged = ArchiveError(f'{what}: its "frame" string is damaged')
     if len(string) < _HEAD.size:
         raise damaged
     rank, steps, luma, colour, count = _HEAD.unpack_from(string)

@@ -182,7 +182,7 @@ class GroupStreamEncoder:
     def _encode(
         self, rank: int, planned: PlannedView, depth: CodedDepth | None
     ) -> Callable[[], tuple[CodedView, np.ndarray]]:
-        """Code a view, and say how it is finished: restored, its substreams packed."""
+        """Code a view, and say how it is finished: restored, its strings packed."""
         source = self._sources[planned.position]
         view, x = source.view, to_picture(source.pixels, self._tools.device)
         depth_map = None if depth is None else torch.from_numpy(depth.depth())

@@ -4,7 +4,7 @@
     every other view                                           references, depth, change of light, image
 
 In which order is `group_order`'s decision, how finely each view is coded `view_qualities`', how it is predicted
-`prediction_search`'s. Encoder and decoder share `reference_pictures`; both see only what the substreams hold.
+`prediction_search`'s. Encoder and decoder share `reference_pictures`; both see only what the strings hold.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class LearnedPictures:
         wanted: Collection[int] | None,
         on_view: ViewDone | None,
     ) -> dict[int, np.ndarray]:
-        """As of `MultiViewCodec`; `strings` are the substreams of each view by name."""
+        """As of `MultiViewCodec`; `strings` are those of each view by name."""
         decoded: dict[int, DecodedView] = {}
         pixels = {}
         order = decoding_order(strings, coded, wanted, most=MAX_REFERENCES)
