@@ -35,8 +35,8 @@ import nerfstudio_mvc.pipeline.compress  # noqa: E402  loaded once, before anyth
 import nerfstudio_mvc.pipeline.decompress  # noqa: E402, F401
 from nerfstudio_mvc.cores import available_cores  # noqa: E402
 
-SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-"""Thousands of small files take a disk longer than the cases."""
+MEMORY_DISK = "/dev/shm"
+"""Thousands of small files take a real one longer than the cases."""
 
 KINDS = {
     "archives": ("mutated archives", try_archives, 20_000, 300),
@@ -62,7 +62,8 @@ def main() -> int:
         guided = [sys.executable, str(Path(__file__).with_name("guided.py"))]
         return max(subprocess.call([*guided, kind, f"-max_total_time={chosen.guided}"]) for kind in GUIDED)
     bad_in_all = 0
-    with tempfile.TemporaryDirectory(prefix="torture-", dir=SCRATCH) as scratch:
+    roomy = os.access(MEMORY_DISK, os.W_OK) and shutil.disk_usage(MEMORY_DISK).free > 1 << 30
+    with tempfile.TemporaryDirectory(prefix="torture-", dir=MEMORY_DISK if roomy else None) as scratch:
         subjects = make_subjects(Path(scratch))
         pool = ProcessPoolExecutor(available_cores(), mp_context=get_context("fork"))
         with pool:
