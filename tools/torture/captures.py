@@ -11,7 +11,7 @@ from typing import Any
 
 from archives import WORDS, mutated_bytes
 from attempts import attempt
-from subjects import Subjects, compress, digests
+from subjects import LARGE_BYTES, Subjects, compress, digests
 
 from nerfstudio_mvc import decompress_archive
 from nerfstudio_mvc.archive.integrity import verify
@@ -45,7 +45,8 @@ def try_capture(number: int, subjects: Subjects, folder: Path) -> str | None:
 
 
 def _spoil(rng: random.Random, capture: Path) -> None:
-    files = sorted(path for path in capture.rglob("*") if path.is_file() and not path.is_symlink())
+    regular = (path for path in capture.rglob("*") if path.is_file() and not path.is_symlink())
+    files = sorted(path for path in regular if path.stat().st_size <= LARGE_BYTES)
     transforms = capture / "transforms.json"
     path = transforms if transforms in files and rng.random() < 0.5 else rng.choice(files)
     match rng.randrange(9):
