@@ -21,6 +21,14 @@ TINY = {
 }
 
 
+@torch.no_grad()
+def let_sides_in(fusion: ParallaxFusion) -> None:
+    """As if it had learned to use them."""
+    for layer in (fusion.refine[0].first, fusion.refine[0].skip):
+        of_sides, own = layer.weight.chunk(2, 1)
+        of_sides.copy_(own.flip(0))
+
+
 def tiny_model(**switches) -> ParaHydraModel:
     """The same weights for all switches that add no parameters."""
     torch.manual_seed(0)
@@ -28,9 +36,7 @@ def tiny_model(**switches) -> ParaHydraModel:
     with torch.no_grad():
         # Side views must matter: what starts small or at zero would hide a wrong one.
         for fusion in (module for module in model.modules() if isinstance(module, ParallaxFusion)):
-            for layer in (fusion.refine[0].first, fusion.refine[0].skip):
-                of_sides, own = layer.weight.chunk(2, 1)
-                of_sides.copy_(own.flip(0))
+            let_sides_in(fusion)
         for fusion in (model.decoder.fuse_latents, model.decoder.fuse_quarter):
             fusion.refine[1].second.weight.mul_(20)
     model.update()

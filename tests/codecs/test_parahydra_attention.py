@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny_parahydra import let_sides_in
 
 from nerfstudio_mvc.codecs.parahydra.paper import attention
 from nerfstudio_mvc.codecs.parahydra.paper.attention import (
@@ -148,6 +149,7 @@ def test_attention_over_the_plane_is_for_small_maps():
 def test_an_unrelated_side_view_is_suppressed_and_sides_share_by_consistency():
     torch.manual_seed(0)
     fusion = ParallaxFusion(8)
+    let_sides_in(fusion)
     x, unrelated = maps(2, height=40, width=48)
     with torch.no_grad():
         both = fusion(x, [unrelated, x + 0.01 * unrelated])
