@@ -58,6 +58,7 @@ class _UnderWay:
     prepared: PreparedCapture | None = None
     groups_done: int = 0
     over: bool = False
+    again: bool = False
 
 
 def archive_captures(
@@ -89,6 +90,10 @@ def archive_captures(
         if future.status != "finished":
             problem, capture.over = problem_of(future), True
             client.cancel(capture.futures)
+            if capture.prepared is not None and job.archive.exists() and not capture.again:
+                # A worker died with the answer of a finished capture, whose tasks then find their folder gone.
+                submit(_UnderWay(job, again=True), prepare, job.data, job.archive, options)
+                continue
             yield CaptureOutcome(job, problem=problem)
         elif future is capture.futures[0]:
             prepared = capture.prepared = future.result()

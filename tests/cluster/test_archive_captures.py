@@ -196,3 +196,18 @@ def test_a_capture_is_not_looked_into_and_archives_do_not_go_into_one(tmp_path: 
     assert [job.archive for job in jobs] == [data / "out" / "deep" / "bare.mvc", data / "out" / "one.mvc"]
     with pytest.raises(CaptureError, match="lies in the capture"):
         jobs_of_folder(data, capture / "archives")
+
+
+def finish_whose_answer_is_lost(*arguments) -> None:
+    """As after a worker that died with it: the task is done again, and finds the archive in the place of its folder."""
+    finish(*arguments)
+    code(arguments[3].groups[0])
+
+
+def test_a_finished_capture_whose_answer_died_with_its_worker_is_done(
+    client, captures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nerfstudio_mvc.cluster.archive_captures.finish", finish_whose_answer_is_lost)
+    outcomes = outcomes_of(client, captures / "more", tmp_path / "out")
+    assert {name: outcome.problem for name, outcome in outcomes.items()} == {"c": None}
+    assert (tmp_path / "out" / "c.mvc").exists()
