@@ -229,7 +229,7 @@ def reduced_luma(data: bytes, path: Path, size: tuple[int, int]) -> np.ndarray:
     Raises:
         CaptureError: see `read_image`.
     """
-    with _ANY_SIZE, _opened(io.BytesIO(data), len(data), path) as image:
+    with _opened(io.BytesIO(data), len(data), path) as image:
         try:
             image.draft("RGB", (4 * size[0], 4 * size[1]))
             return np.asarray(image.convert("RGB").convert("L").resize(size, Image.Resampling.BOX), np.float32)
@@ -279,7 +279,7 @@ def read_image(path: Path) -> ImagePixels:
 def decode_image(data: bytes, path: Path) -> ImagePixels:
     """`read_image` of a file whose bytes are at hand; `path` is where they came from."""
     file = io.BytesIO(data)
-    with _ANY_SIZE, _opened(file, len(data), path) as image:
+    with _opened(file, len(data), path) as image:
         try:
             image.load()
             return _split(image, path, had_16_bits=_had_16_bits(image, data))
@@ -371,23 +371,25 @@ def _read_errors(path: Path) -> Iterator[None]:
 def _open(path: Path) -> Iterator[Image.Image]:
     with _read_errors(path):
         file = open_regular(path)
-    with _ANY_SIZE, file, _opened(file, os.fstat(file.fileno()).st_size, path) as image:
+    with file, _opened(file, os.fstat(file.fileno()).st_size, path) as image:
         yield image
 
 
-def _opened(file: BinaryIO, size: int, path: Path) -> Image.Image:
+@contextmanager
+def _opened(file: BinaryIO, size: int, path: Path) -> Iterator[Image.Image]:
     formats = _FORMATS
     if path.suffix.lower() in _HEIF_SUFFIXES:
         formats = (*formats, *_heif_format(path))
-    try:
-        with _ANY_SIZE:
+    with _ANY_SIZE:
+        try:
             image = Image.open(file, formats=formats)
-        pixels = image.width * image.height
-        if pixels > _BELIEVED_PIXELS and pixels > min(MAX_PIXELS, _PIXELS_PER_BYTE * size):
-            raise ValueError(f"{image.width} x {image.height} pixels are too many for it")
-        return image
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-        raise _unreadable(path, error) from None
+            pixels = image.width * image.height
+            if pixels > _BELIEVED_PIXELS and pixels > min(MAX_PIXELS, _PIXELS_PER_BYTE * size):
+                raise ValueError(f"{image.width} x {image.height} pixels are too many for it")
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            raise _unreadable(path, error) from None
+        with image:
+            yield image
 
 
 def _heif_format(path: Path) -> tuple[str, ...]:
