@@ -48,8 +48,8 @@ bench-ablations: env ## what each part of LMVIC is worth on CAPTURES, into docs/
 bench-prior: env ## seconds of the depth prior of CAPTURES, and of estimating their cameras
 	@$(BIN)/python -m nerfstudio_mvc.cli.prior_timing --data $(CAPTURES)
 
-bench-speed: env ## megapixels a second of this codec on CAPTURES, beside AVIF and AV1 on the same views
-	@$(BIN)/python -m nerfstudio_mvc.cli.codec_speed --data $(CAPTURES)
+bench-speed: env ## megapixels a second of every effort on CAPTURES, beside AVIF and AV1 on the same views
+	@$(BIN)/python -m nerfstudio_mvc.cli.codec_speed --data $(CAPTURES) --efforts default fast high
 
 bench-order: env ## what the coding order is worth on CAPTURES, for this codec and for AV1
 	@$(BIN)/python -m nerfstudio_mvc.cli.order_ablation --data $(CAPTURES)

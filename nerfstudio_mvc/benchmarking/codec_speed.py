@@ -64,7 +64,7 @@ def measure_speed(
     peers: Sequence[Peer] = (),
     *,
     weights: Path | None = None,
-    effort: Effort = "default",
+    efforts: Sequence[Effort] = ("default",),
     quality: float = 5.0,
     views: int = 4,
     depth: DepthMethod = "sparse",
@@ -77,7 +77,7 @@ def measure_speed(
     Args:
         data: a capture with cameras and photographs.
         weights: of lmvic given by name; the newest that ship when left out.
-        effort: of codecs given by name.
+        efforts: of codecs given by name; each is timed at each of them.
         views: how many, the first ones in coding order; they are one group.
         threads: of our codecs; what torch takes when left out.
         rounds: times everything is done; the fastest counts. The first one also warms up.
@@ -97,14 +97,16 @@ def measure_speed(
         sources.append(SourceView(view, pixels, *known))
     photographs = [source.pixels for source in sources]
     results: list[CodecSpeed] = []
-    steps = len(codecs) + len(peers)
-    for codec in codecs:
+    tried = [(codec, effort) for codec in codecs for effort in (efforts if isinstance(codec, str) else (None,))]
+    steps = len(tried) + len(peers)
+    for codec, effort in tried:
         if isinstance(codec, str):
             codec = open_codec(codec, weights=weights if codec == "lmvic" else None, effort=effort)
         on_event(StepProgress(f"{data.name}: {codec.name}", len(results), steps))
+        how = f"quality {quality:g}, " + ("" if effort is None else f"effort {effort}, ")
         with cores_granted(threads or granted_cores()):
             results.append(
-                _measure_own(codec, sources, quality=quality, rounds=rounds, first=next(iter(results), None))
+                _measure_own(codec, sources, how, quality=quality, rounds=rounds, first=next(iter(results), None))
             )
     for peer in peers:
         on_event(StepProgress(f"{data.name}: {peer.name}", len(results), steps))
@@ -127,12 +129,18 @@ def measure_speed(
 
 
 def _measure_own(
-    codec: MultiViewCodec, sources: Sequence[SourceView], *, quality: float, rounds: int, first: CodecSpeed | None
+    codec: MultiViewCodec,
+    sources: Sequence[SourceView],
+    how: str,
+    *,
+    quality: float,
+    rounds: int,
+    first: CodecSpeed | None,
 ) -> CodecSpeed:
     views = [source.view for source in sources]
     return _measure(
         codec.name,
-        f"quality {quality:g}, {torch.get_num_threads()} threads",
+        f"{how}{torch.get_num_threads()} threads",
         [source.pixels for source in sources],
         lambda: codec.encode_group(0, sources, quality=quality).coded,
         lambda coded: [pixels for _, pixels in sorted(codec.decode_group(coded, views, quality=quality).items())],

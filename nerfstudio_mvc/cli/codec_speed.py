@@ -31,8 +31,8 @@ class MeasureSpeed:
     """Of ours."""
     quality: float = 5.0
     """Of our codecs, 1 to 8."""
-    effort: Effort = "default"
-    """Of our codecs."""
+    efforts: tuple[Effort, ...] = ("default",)
+    """Of our codecs; each is timed at each of them."""
     views: tuple[int, ...] = (4,)
     """How many, coded as one group; everything is timed for each of these."""
     peers: tuple[Literal["avif", "av1"], ...] = ("avif", "av1")
@@ -48,7 +48,7 @@ class MeasureSpeed:
 
     def run(self) -> int:
         """Do it."""
-        for flag in ("data", "codecs", "views"):
+        for flag in ("data", "codecs", "efforts", "views"):
             if not getattr(self, flag):
                 raise UsageError(f"--{flag} names none: give one or more")
         # torch and the rest arrive only now: --help has answered already.
@@ -69,7 +69,7 @@ class MeasureSpeed:
                         self.codecs,
                         peers,
                         weights=self.weights,
-                        effort=self.effort,
+                        efforts=self.efforts,
                         quality=self.quality,
                         views=views,
                         rounds=self.rounds,

@@ -22,8 +22,8 @@ class CodingFlags:
     """How a capture is coded."""
 
     codec: Literal["auto", "lmvic", "av1", "parahydra"] = "auto"
-    """How the photographs are coded: each predicted through the geometry of the scene (lmvic, which auto means), or as
-    a video (av1)."""
+    """How the photographs are coded: each predicted through the geometry of the scene (lmvic, which auto means), each
+    alone and decoded together, without cameras (parahydra), or as a video (av1)."""
     pictures: PictureCoding = "av1"
     """What codes the pictures of lmvic: AV1, restored by a network; or a network alone (learned), slower and larger."""
     quality: OptionalQuality = None

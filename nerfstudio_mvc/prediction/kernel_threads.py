@@ -1,12 +1,17 @@
-"""Compiled loops shared out among as many threads as torch uses."""
+"""Work on one picture shared out among as many threads as torch uses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
+
+R = TypeVar("R")
+
 
 
 def in_parts(kernel: Callable[..., None], count: int, *arguments: object) -> None:
@@ -19,3 +24,26 @@ def in_parts(kernel: Callable[..., None], count: int, *arguments: object) -> Non
     with ThreadPoolExecutor(parts) as pool:
         for done in [pool.submit(kernel, *part, *arguments) for part in pairwise(bounds)]:
             done.result()
+
+
+def side_by_side(work: Sequence[Callable[[], R]]) -> Iterator[R]:
+    """What each piece of work returns, in order; for work on which the number of torch's threads changes nothing.
+
+    At most as many pieces as threads are held at a time, besides the one that was given out last.
+    """
+    threads = torch.get_num_threads()
+    parts = min(threads, len(work))
+    if parts < 2:
+        yield from (piece() for piece in work)
+        return
+    waiting: deque[Future[R]] = deque()
+    try:
+        with ThreadPoolExecutor(parts, initializer=torch.set_num_threads, initargs=(threads // parts,)) as pool:
+            for piece in work:
+                if len(waiting) == parts:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(torch.no_grad()(piece)))
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        torch.set_num_threads(threads)  # what threads to come begin with

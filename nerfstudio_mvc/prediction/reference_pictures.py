@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.geometry.warping import warp_view
 from nerfstudio_mvc.prediction.blend import Blend
+from nerfstudio_mvc.prediction.kernel_threads import side_by_side
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.prediction.weighted_prediction import Photometric
 
@@ -75,7 +77,7 @@ def warped_references(
     """Each reference as the camera of `view` would see it; arguments as in `reference_picture`."""
     if not align:
         return [_unaligned(view, reference) for reference in references]
-    warped = [_warp(view, depth, reference) for reference in references]
+    warped = list(side_by_side([partial(_warp, view, depth, reference) for reference in references]))
     return warped if mask else [_valid_everywhere(reference) for reference in warped]
 
 

@@ -35,6 +35,14 @@ def test_megapixels_bits_and_ratios_belong_together(capture):
     assert jpeg.psnr_db == pytest.approx(ours.psnr_db, abs=2)
 
 
+def test_every_effort_of_a_codec_is_timed_beside_the_others(capture):
+    efforts = ("fast", "default")
+    speeds = measure_speed(capture, ["av1"], efforts=efforts, views=2, depth="none", rounds=1)
+    assert [speed.name for speed in speeds] == ["av1", "av1"]
+    assert all(f"effort {effort}" in speed.description for effort, speed in zip(efforts, speeds, strict=True))
+    assert speeds[1].encode_ratio == pytest.approx(speeds[1].encode_mp_s / speeds[0].encode_mp_s)
+
+
 def test_still_peers_get_the_threads():
     (avif,) = speed_peers(["avif"], threads=3)
     assert avif.options["max_threads"] == 3

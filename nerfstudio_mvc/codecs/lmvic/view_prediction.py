@@ -20,6 +20,7 @@ from torch import Tensor
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
 from nerfstudio_mvc.prediction.blend import Blend
+from nerfstudio_mvc.prediction.kernel_threads import side_by_side
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.prediction.reference_pictures import DecodedView, blended_reference, warped_references
 from nerfstudio_mvc.prediction.weighted_prediction import Photometric
@@ -32,8 +33,8 @@ class ViewPrediction:
 
     Attributes:
         reference: the blend, filled; None where no neighbour shows anything of the view.
-        pictures: what AV1 may refer to, the most useful first; made one at a time, since large photographs are many
-            bytes. Each gives pixels [H, W, 3], 0 to 255, uint8 or float32.
+        pictures: what AV1 may refer to, the most useful first; made a few at a time, since large photographs are
+            many bytes. Each gives pixels [H, W, 3], 0 to 255, uint8 or float32.
     """
 
     reference: Reference | None
@@ -41,7 +42,7 @@ class ViewPrediction:
 
     def planes(self, count: int, form: PlaneFormat) -> Iterator[np.ndarray]:
         """The first `count` pictures as planes, uint16 [3, H, W]."""
-        return (planes_from_rgb(pixels(), form) for pixels in self.pictures[:count])
+        return side_by_side([partial(_planes, pixels, form) for pixels in self.pictures[:count]])
 
 
 def warp_neighbours(
@@ -75,6 +76,10 @@ def predict_view(
     if len(warped) > 1 and switches.warped_references:
         seen = [partial(_filled_pixels, one) for one in warped if bool(one.valid.any())]
     return ViewPrediction(reference, (partial(_float_pixels, reference.picture), *plain, *seen))
+
+
+def _planes(pixels: Callable[[], np.ndarray], form: PlaneFormat) -> np.ndarray:
+    return planes_from_rgb(pixels(), form)
 
 
 def _stored_pixels(stored: Tensor) -> np.ndarray:
