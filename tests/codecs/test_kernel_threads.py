@@ -19,14 +19,12 @@ def two_threads():
 
 def test_results_come_in_order_and_two_at_a_time(two_threads):
     both = threading.Barrier(2, timeout=20)
-    seen = []
 
     def piece(number):
         both.wait()  # passes only where another piece runs at the same time
         return number, torch.get_num_threads(), torch.is_grad_enabled()
 
-    for found in side_by_side([partial(piece, number) for number in range(4)]):
-        seen.append(found)
+    seen = list(side_by_side([partial(piece, number) for number in range(4)]))
     assert seen == [(number, 1, False) for number in range(4)]
     assert torch.get_num_threads() == 2
 
