@@ -13,7 +13,6 @@ import torch
 R = TypeVar("R")
 
 
-
 def in_parts(kernel: Callable[..., None], count: int, *arguments: object) -> None:
     """Run `kernel(first, last, *arguments)` on 0 .. count - 1, where what it does for one does not depend on others."""
     parts = max(1, min(torch.get_num_threads(), count))
