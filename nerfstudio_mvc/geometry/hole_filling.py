@@ -34,17 +34,23 @@ def fill_invalid(warped: Tensor, valid: Tensor) -> Tensor:
 
 
 def _fill(values: Tensor, known: Tensor) -> Tensor:
+    """In place: a photograph costs more to copy than most that is done with it here."""
     height, width = values.shape[-2:]
     if max(height, width) == 1 or bool(known.all()):
         return values
-    # The padding is unknown, so odd sizes need no special weights.
-    padding = (0, width % 2, 0, height % 2)
-    weight = _means_of_four(F.pad(known.to(values.dtype), padding))
-    coarse = _means_of_four(F.pad(values, padding)) / weight.clamp_min(0.25)
+    weight = _means_of_four(_even(known.to(values.dtype)))
+    coarse = _means_of_four(_even(values)) / weight.clamp_min(0.25)
     coarse = _fill(coarse, weight > 0)
     # Only where it is wanted: most of a picture is known.
     empty = known.flatten().logical_not().nonzero()[:, 0]
-    return values.flatten(2).index_copy(2, empty, _doubled(coarse, empty // width, empty % width)).view_as(values)
+    values.flatten(2).index_copy_(2, empty, _doubled(coarse, empty // width, empty % width))
+    return values
+
+
+def _even(values: Tensor) -> Tensor:
+    """With even sides. The padding is unknown, so odd sizes need no special weights."""
+    padding = (0, values.shape[-1] % 2, 0, values.shape[-2] % 2)
+    return F.pad(values, padding) if any(padding) else values
 
 
 def _means_of_four(values: Tensor) -> Tensor:
