@@ -18,6 +18,7 @@ def test_every_weights_file_and_golden_archive_is_what_was_released():
     there = [
         *(ROOT / "nerfstudio_mvc/weights").glob("*.safetensors"),
         *(ROOT / "nerfstudio_mvc/codecs").rglob("*weights.json"),
+        *(ROOT / "nerfstudio_mvc/codecs").rglob("*.safetensors"),
         *(ROOT / "tests/archive/golden").glob("*.mvc"),
     ]
     assert {path.relative_to(ROOT).as_posix() for path in there} == {name for _, name in LINES}

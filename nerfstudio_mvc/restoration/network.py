@@ -2,7 +2,7 @@
 
     picture, reference, validity --2x2 pixels to channels--> U-Net at 1/2, 1/4, 1/8 --> correction
 
-38 kMAC/px. What it sees and says is in units of the error that is usual at the quality (`error_unit`): differences are
+10 kMAC/px. What it sees and says is in units of the error that is usual at the quality (`error_unit`): differences are
 then of about the same size at every quality, without which it learns nothing of small ones.
 """
 
@@ -29,8 +29,8 @@ _DIFFERENCE, _LIMIT = 0.25, 4.0  # of the reference, per error unit
 class RestorationConfig:
     """Sizes: channels at 1/2, 1/4 and 1/8 of the picture, and residual blocks there on the way down."""
 
-    widths: tuple[int, ...] = (32, 64, 96)
-    blocks: tuple[int, ...] = (2, 2, 2)
+    widths: tuple[int, ...] = (16, 32, 64)
+    blocks: tuple[int, ...] = (1, 2, 2)
 
     @property
     def reach(self) -> int:

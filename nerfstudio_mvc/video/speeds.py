@@ -13,19 +13,17 @@ class EncoderSpeeds:
 
     Attributes:
         stream: views whose references are put in (`codecs.lmvic`); libaom takes what is above 6 for 6.
-        restored: whether a network restores them, which takes longer than to decode them, for 1 to 4 % fewer bytes.
         sequence: views as a sequence and nothing else (`codecs.av1`).
         still: a view by itself (`codecs.parahydra`).
     """
 
     stream: int
-    restored: bool
     sequence: int
     still: int
 
 
 SPEEDS: dict[Effort, EncoderSpeeds] = {
-    "fast": EncoderSpeeds(stream=6, restored=False, sequence=6, still=6),
-    "default": EncoderSpeeds(stream=4, restored=True, sequence=4, still=4),
-    "high": EncoderSpeeds(stream=2, restored=True, sequence=2, still=2),
+    "fast": EncoderSpeeds(stream=6, sequence=6, still=6),
+    "default": EncoderSpeeds(stream=4, sequence=4, still=4),
+    "high": EncoderSpeeds(stream=2, sequence=2, still=2),
 }

@@ -114,7 +114,7 @@ class GroupStreamEncoder:
         self, views: Sequence[SourceView], tools: StreamTools, *, quality: float, speeds: EncoderSpeeds
     ) -> None:
         self._sources, self._tools, self._speed = views, tools, speeds.stream
-        self._restoration = tools.restoration if tools.switches.restoration and speeds.restored else None
+        self._restoration = tools.restoration if tools.switches.restoration else None
         self._quality = quality
         self._plan = plan_group([source.view for source in views], tools.switches)
         self._decoded: dict[int, DecodedView] = {}
