@@ -203,11 +203,13 @@ def land(pair: ViewPair, rows: slice) -> Landing:
 def sample(image: Tensor, x: Tensor, y: Tensor, valid: Tensor, mode: str = "bilinear") -> Tensor:
     """`image` [C, H, W] at positions -1..1 across its frame, 0 where not valid. [C, R, W]"""
     # Side by side as the parts of a complex number: stacking along the last axis is many times slower.
-    position = torch.view_as_real(torch.complex(x, y))[:, None]
-    # Every row as a picture of its own: only pictures of a batch are shared out among threads.
-    pictures = image.expand(len(position), *image.shape)
+    position = torch.view_as_real(torch.complex(x, y))
+    # Only pictures of a batch are shared out among threads: every row as one of its own, though not where a gradient is
+    # wanted, which would be made for each of them.
+    parts = 1 if image.requires_grad else len(position)
+    pictures, position = image.expand(parts, *image.shape), position.view(parts, -1, *position.shape[1:])
     values = F.grid_sample(pictures, position, mode=mode, padding_mode="border", align_corners=False)
-    return values[:, :, 0].permute(1, 0, 2).masked_fill_(~valid, 0.0)
+    return values.transpose(0, 1).flatten(1, 2).masked_fill_(~valid, 0.0)
 
 
 def _inverse(depth: Tensor, what: str) -> tuple[Tensor, Tensor]:

@@ -26,11 +26,11 @@ def in_parts(kernel: Callable[..., None], count: int, *arguments: object) -> Non
 
 
 def side_by_side(work: Sequence[Callable[[], R]]) -> Iterator[R]:
-    """What each piece of work returns, in order; for work on which the number of torch's threads changes nothing.
+    """What each piece of work returns without gradients, in order; torch's number of threads must not change it.
 
     At most as many pieces as threads are held at a time, besides the one that was given out last.
     """
-    threads = torch.get_num_threads()
+    threads, work = torch.get_num_threads(), [torch.no_grad()(piece) for piece in work]
     parts = min(threads, len(work))
     if parts < 2:
         yield from (piece() for piece in work)
@@ -41,7 +41,7 @@ def side_by_side(work: Sequence[Callable[[], R]]) -> Iterator[R]:
             for piece in work:
                 if len(waiting) == parts:
                     yield waiting.popleft().result()
-                waiting.append(pool.submit(torch.no_grad()(piece)))
+                waiting.append(pool.submit(piece))
             while waiting:
                 yield waiting.popleft().result()
     finally:

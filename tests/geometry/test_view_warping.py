@@ -7,7 +7,7 @@ from reference.lenses import view
 from reference.plane_scene import pose, render
 
 from nerfstudio_mvc.errors import ShapeError
-from nerfstudio_mvc.geometry.flow import flow_to_reference
+from nerfstudio_mvc.geometry.flow import FlowField, flow_to_reference
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
 from nerfstudio_mvc.geometry.warping import warp, warp_view
 
@@ -91,6 +91,21 @@ def test_gradients_reach_the_image_and_only_where_it_is_read():
     warp(image, field).sum().backward()
     assert image.grad is not None
     assert image.grad[0].sum().item() == pytest.approx(field.valid.sum().item(), rel=1e-4)
+
+
+def test_with_a_gradient_the_image_is_one_picture_and_without_one_the_values_are_the_same(monkeypatch):
+    torch.manual_seed(2)
+    field = FlowField(torch.rand(2, 9, 14) * 4 - 2, torch.rand(9, 14) > 0.2, torch.ones(9, 14), (9, 14))
+    seen, grid_sample = [], torch.nn.functional.grid_sample
+
+    def watched(pictures, *arguments, **options):
+        seen.append(len(pictures))  # a gradient is made for each of them
+        return grid_sample(pictures, *arguments, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "grid_sample", watched)
+    image = torch.rand(5, 9, 14, requires_grad=True)
+    assert torch.equal(warp(image, field), warp(image.detach(), field))
+    assert seen == [1, 9]
 
 
 def test_misfits_are_refused():
