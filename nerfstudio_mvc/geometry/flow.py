@@ -1,6 +1,6 @@
 """z-depth and two cameras -> where every pixel lands in the reference view, and whether it is seen there.
 
-Sampling the reference at those places is `warping`'s.
+Whole photographs are landed and read by `warping`, in compiled loops of the same formulas.
 """
 
 from __future__ import annotations
@@ -193,23 +193,22 @@ def land(pair: ViewPair, rows: slice) -> Landing:
     valid &= (landing_x.abs() <= 1.0) & (landing_y.abs() <= 1.0)
     z = torch.where(valid, ratio / inverse, 0.0)
     if pair.reference_inverse_depth is not None:
-        seen = sample(pair.reference_inverse_depth[None], landing_x, landing_y, valid)[0]
+        seen = _read(pair.reference_inverse_depth, landing_x, landing_y)
         # No depth in the reference reads as 0, infinitely far: nothing hides the point.
         valid = valid & (z * seen < OCCLUSION_SLACK)
         z = torch.where(valid, z, 0.0)
     return Landing(landing_x, landing_y, z, valid)
 
 
-def sample(image: Tensor, x: Tensor, y: Tensor, valid: Tensor, mode: str = "bilinear") -> Tensor:
-    """`image` [C, H, W] at positions -1..1 across its frame, 0 where not valid. [C, R, W]"""
+def _read(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """`image` [H, W] at positions -1..1 across its frame, bilinearly. [R, W]"""
     # Side by side as the parts of a complex number: stacking along the last axis is many times slower.
     position = torch.view_as_real(torch.complex(x, y))
     # Only pictures of a batch are shared out among threads: every row as one of its own, though not where a gradient is
     # wanted, which would be made for each of them.
     parts = 1 if image.requires_grad else len(position)
-    pictures, position = image.expand(parts, *image.shape), position.view(parts, -1, *position.shape[1:])
-    values = F.grid_sample(pictures, position, mode=mode, padding_mode="border", align_corners=False)
-    return values.transpose(0, 1).flatten(1, 2).masked_fill_(~valid, 0.0)
+    pictures, position = image.expand(parts, 1, *image.shape), position.view(parts, -1, *position.shape[1:])
+    return F.grid_sample(pictures, position, padding_mode="border", align_corners=False).view(x.shape)
 
 
 def _inverse(depth: Tensor, what: str) -> tuple[Tensor, Tensor]:

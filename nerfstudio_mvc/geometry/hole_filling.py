@@ -5,11 +5,18 @@ Which cells are empty is decided in `flow` and `depth_splat`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nerfstudio_mvc.errors import ShapeError
+from nerfstudio_mvc.geometry.filling_kernels import double_rows, halve_rows
+from nerfstudio_mvc.kernel_threads import in_parts
+
+WORTH_SHARING = 1 << 17
+"""Cells of a level of the pyramid; fewer are done before threads have begun."""
 
 
 def fill_invalid(warped: Tensor, valid: Tensor) -> Tensor:
@@ -18,59 +25,41 @@ def fill_invalid(warped: Tensor, valid: Tensor) -> Tensor:
     Going down, each level averages the valid cells of 2 x 2; coming up, empty cells take the level below, bilinearly.
 
     Args:
-        warped: any number of channels. [C, H, W]
+        warped: any number of channels; gradients reach what is valid. [C, H, W]
         valid: 1 or True where `warped` holds a value. [1, H, W]
 
     Returns:
-        [C, H, W]; equal to `warped` where valid; 0 everywhere when nothing is valid.
+        float32 [C, H, W]; equal to `warped` where valid; 0 everywhere when nothing is valid.
 
     Raises:
         ShapeError: the two do not fit together.
     """
     if warped.ndim != 3 or valid.shape != (1, *warped.shape[1:]):
         raise ShapeError(f"valid has shape {tuple(valid.shape)}, expected [1, H, W] for values {tuple(warped.shape)}")
-    known = valid > 0.5
-    return _fill(torch.where(known, warped, 0.0)[None], known[None])[0]
+    known = valid[0] > 0.5
+    if bool(known.all()):
+        return warped
+    values = warped.detach().permute(1, 2, 0).to("cpu", torch.float32, copy=True, memory_format=torch.contiguous_format)
+    _fill(values.numpy(), known.cpu().numpy())
+    filled = values.permute(2, 0, 1).to(warped.device)
+    return torch.where(known, warped, filled) if warped.requires_grad else filled
 
 
-def _fill(values: Tensor, known: Tensor) -> Tensor:
-    """In place: a photograph costs more to copy than most that is done with it here."""
-    height, width = values.shape[-2:]
-    if max(height, width) == 1 or bool(known.all()):
-        return values
-    weight = _means_of_four(_even(known.to(values.dtype)))
-    coarse = _means_of_four(_even(values)) / weight.clamp_min(0.25)
-    coarse = _fill(coarse, weight > 0)
-    # Only where it is wanted: most of a picture is known.
-    empty = known.flatten().logical_not().nonzero()[:, 0]
-    values.flatten(2).index_copy_(2, empty, _doubled(coarse, empty // width, empty % width))
-    return values
+def _fill(values: np.ndarray, known: np.ndarray) -> None:
+    """In place. float32 [H, W, C], bool [H, W]"""
+    height, width, channels = values.shape
+    if known.all():
+        return
+    if max(height, width) == 1:
+        values[:] = 0
+        return
+    size = ((height + 1) // 2, (width + 1) // 2)
+    coarse, coarse_known = np.empty((*size, channels), np.float32), np.empty(size, np.bool_)
+    share_out = in_parts if height * width > WORTH_SHARING else _alone
+    share_out(halve_rows, size[0], values, known, coarse, coarse_known)
+    _fill(coarse, coarse_known)
+    share_out(double_rows, height, coarse, values, known)
 
 
-def _even(values: Tensor) -> Tensor:
-    """With even sides. The padding is unknown, so odd sizes need no special weights."""
-    padding = (0, values.shape[-1] % 2, 0, values.shape[-2] % 2)
-    return F.pad(values, padding) if any(padding) else values
-
-
-def _means_of_four(values: Tensor) -> Tensor:
-    """As `avg_pool2d` over 2 x 2, in a third of the time. [..., 2 h, 2 w] -> [..., h, w]"""
-    upper, lower = values[..., ::2, :], values[..., 1::2, :]
-    return (upper[..., ::2] + upper[..., 1::2] + lower[..., ::2] + lower[..., 1::2]) * 0.25
-
-
-def _doubled(coarse: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Cells of a grid twice as fine, between the centres of the coarse one, bilinearly. [1, C, h, w] -> [1, C, N]"""
-    height, width = coarse.shape[-2:]
-    cells = coarse.flatten(2)
-
-    def along(at: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        near = at // 2
-        return near, (near + 2 * (at % 2) - 1).clamp(0, size - 1)
-
-    (top, other_row), (left, other_column) = along(row, height), along(column, width)
-    here, beyond = (
-        0.75 * cells[..., start + left] + 0.25 * cells[..., start + other_column]
-        for start in (top * width, other_row * width)
-    )
-    return 0.75 * here + 0.25 * beyond
+def _alone(kernel: Callable[..., None], count: int, *arguments: np.ndarray) -> None:
+    kernel(0, count, *arguments)

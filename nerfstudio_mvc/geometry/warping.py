@@ -1,92 +1,124 @@
-"""Sample a map of the reference view where the pixels of the current view land.
+"""The picture of a reference view as the camera of another view would see it.
 
-Where they land is `flow`'s business; what to show where nothing was seen is `hole_filling`'s.
+Where pixels land is `flow`'s business, what to show where nothing was seen `hole_filling`'s.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.errors import ShapeError
-from nerfstudio_mvc.geometry.flow import BAND_PIXELS, FlowField, bands, land, sample, view_pair
+from nerfstudio_mvc.geometry.cameras import Lens
+from nerfstudio_mvc.geometry.flow import BAND_PIXELS, OCCLUSION_SLACK, ViewPair, bands, view_pair
+from nerfstudio_mvc.geometry.landing_kernels import MARGIN, NO_RAY, PairArrays, land_rows, read_rows
+from nerfstudio_mvc.geometry.projection import NEAREST_RATIO
+from nerfstudio_mvc.kernel_threads import in_parts
 
-Interpolation = Literal["bilinear", "bicubic"]
-
-
-def warp(image: Tensor, field: FlowField, *, interpolation: Interpolation = "bilinear") -> Tensor:
-    """A map over the reference view, seen from the current view; differentiable in `image`.
-
-    Args:
-        image: values on a grid of any resolution over the reference photograph, e.g. features. [C, Hr, Wr]
-        field: flow of a grid over the current view.
-
-    Returns:
-        float32 [C, H, W] on the grid of `field`; 0 where not valid.
-
-    Raises:
-        ShapeError: `image` is not [C, Hr, Wr].
-    """
-    _check_image(image)
-    rows, columns = field.valid.shape
-    device = field.flow.device
-    reference_rows, reference_columns = field.reference_size
-    x = (field.flow[0] + (torch.arange(columns, device=device) + 0.5)) * (2.0 / reference_columns) - 1.0
-    y = (field.flow[1] + (torch.arange(rows, device=device)[:, None] + 0.5)) * (2.0 / reference_rows) - 1.0
-    return sample(image.to(torch.float32), x, y, field.valid, interpolation)
+ANY_LENGTH = 1e30  # in place of infinity, which compiled loops do not know
 
 
 @torch.no_grad()
 def warp_view(
-    reference_pixels: Tensor,
+    reference_picture: Tensor,
     depth: Tensor,
     reference_depth: Tensor | None = None,
     *,
     current: View,
     reference: View,
-    interpolation: Interpolation = "bilinear",
     band_pixels: int = BAND_PIXELS,
 ) -> tuple[Tensor, Tensor]:
-    """The reference photograph as the current camera would see it, in one pass over bands of rows.
+    """The reference photograph as the current camera would see it, bicubically, on the CPU.
 
     Args:
-        reference_pixels: the reference photograph (or any map over it), on the device of the depths. [C, Hr, Wr]
+        reference_picture: in 8 bits or as float32 0..1, of any size. [3, Hr, Wr]
         depth: z-depth of the current view, any resolution; cells <= 0 have none. [h, w]
         reference_depth: z-depth of the reference view, for occlusion; None: nothing is hidden. [hr, wr]
         current, reference: views; the result has the size of `current`.
         band_pixels: how many pixels are worked on together; changes memory, not the result.
 
     Returns:
-        warped: 0 where not valid. float32 [C, H, W]
+        warped: 0 where not valid, stored pixel by pixel. float32 0..1 [3, H, W]
         valid: 1 where the current pixel is seen in the reference, else 0. float32 [1, H, W]
 
     Raises:
         ShapeError, CaptureError: as in `flow_to_reference`.
     """
-    _check_image(reference_pixels)
-    pair = view_pair(
-        depth,
-        current=current,
-        reference=reference,
-        reference_depth=reference_depth,
-        height=current.height,
-        width=current.width,
-    )
-    image = reference_pixels.to(torch.float32).contiguous()
-    warped = torch.empty(image.shape[0], current.height, current.width, device=image.device)
-    valid = torch.empty(1, current.height, current.width, device=image.device)
-    for band in bands(current.height, current.width, band_pixels):
-        landing = land(pair, band)
-        warped[:, band] = sample(image, landing.x, landing.y, landing.valid, interpolation)
-        valid[0, band] = landing.valid.to(torch.float32)
-    return warped, valid
-
-
-def _check_image(image: Tensor) -> None:
-    if image.ndim != 3 or 0 in image.shape:
-        raise ShapeError(
-            f"the map to warp has shape {tuple(image.shape)}, expected [C, Hr, Wr] with at least one value"
+    if reference_picture.ndim != 3 or len(reference_picture) != 3 or 0 in reference_picture.shape:
+        raise ShapeError(f"the picture to warp has shape {tuple(reference_picture.shape)}, expected [3, Hr, Wr]")
+    height, width = current.height, current.width
+    pair = _arrays(
+        view_pair(
+            depth.cpu(),
+            current=current,
+            reference=reference,
+            reference_depth=None if reference_depth is None else reference_depth.cpu(),
+            height=height,
+            width=width,
         )
+    )
+    picture = _with_margin(reference_picture)
+    warped, valid = np.empty((height, width, 3), np.float32), np.empty((height, width), np.float32)
+
+    def rows(first: int, last: int) -> None:
+        for band in bands(last - first, width, band_pixels):
+            x, y = (np.empty((band.stop - band.start, width), np.float32) for _ in range(2))
+            seen = np.empty(x.shape, np.bool_)
+            land_rows(first + band.start, first + band.stop, pair, x, y, seen)
+            read_rows(first + band.start, first + band.stop, picture, x, y, seen, warped, valid)
+
+    in_parts(rows, height)
+    return torch.from_numpy(warped).permute(2, 0, 1), torch.from_numpy(valid)[None]
+
+
+def _with_margin(picture: Tensor) -> np.ndarray:
+    """As `read_rows` takes it. [3, H, W] -> [H + 4, W + 4, 4]"""
+    colours, scale = picture.cpu().numpy(), np.float32(1 / 255 if picture.dtype == torch.uint8 else 1)
+    height, width = colours.shape[1:]
+    found = np.zeros((height + 2 * MARGIN, width + 2 * MARGIN, 4), np.float32)
+    inside = found[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    for channel, colour in enumerate(colours):
+        np.multiply(colour, scale, out=inside[..., channel], dtype=np.float32)
+    found[MARGIN:-MARGIN, :MARGIN], found[MARGIN:-MARGIN, -MARGIN:] = inside[:, :1], inside[:, -1:]
+    found[:MARGIN], found[-MARGIN:] = found[MARGIN], found[-1 - MARGIN]
+    return found
+
+
+def _arrays(pair: ViewPair) -> PairArrays:
+    """Of the types that compiled loops take; indices have no sign, so that loops need not ask for it."""
+    rays, inverse, hiding = pair.rays, pair.inverse_depth, pair.reference_inverse_depth
+    coverage = torch.ones_like(inverse) if pair.coverage is None else pair.coverage
+    pose = [[*row, shift] for row, shift in zip(pair.rotation, pair.translation, strict=True)]
+    longest = min(pair.longest_ray**2, ANY_LENGTH)
+    return PairArrays(
+        rays.nodes.nan_to_num(nan=NO_RAY).numpy(),
+        _indices(rays.first_row),
+        rays.row_weights.numpy(),
+        _indices(rays.first_column),
+        rays.column_weights.numpy(),
+        torch.stack([inverse, coverage]).numpy(),
+        *(part for taps in (pair.row_taps, pair.column_taps) for part in (*map(_indices, taps[:2]), taps[2].numpy())),
+        np.array(pose, np.float32).ravel(),
+        np.array([NEAREST_RATIO, longest, OCCLUSION_SLACK], np.float32),
+        _lens_array(pair.reference, pair.reference_width, pair.reference_height),
+        np.zeros((1, 1), np.float32) if hiding is None else hiding.contiguous().numpy(),
+    )
+
+
+def _indices(values: Tensor) -> np.ndarray:
+    return values.numpy().astype(np.uint32)
+
+
+def _lens_array(lens: Lens, width: int, height: int) -> np.ndarray:
+    """See `landing_kernels.LENS`."""
+    slant, omega = (1.0, 1.0) if lens.fisheye else (2 * math.tan(lens.omega / 2), lens.omega)
+    numerator = (*lens.numerator, *[0.0] * (4 - len(lens.numerator)))
+    denominator = (*lens.denominator, *[0.0] * (3 - len(lens.denominator)))
+    focal_and_centre = (lens.fx / width, lens.fy / height, lens.cx / width, lens.cy / height)
+    return np.array(
+        [*focal_and_centre, slant, omega, *lens.tangential, *lens.prism, *numerator, *denominator], np.float32
+    )

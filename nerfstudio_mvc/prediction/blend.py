@@ -8,15 +8,20 @@ and decoder run, so that they agree.
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nerfstudio_mvc.layers.blocks import DepthwiseBlock, starts_at_zero
-from nerfstudio_mvc.layers.pixel_major import bands, padded, pixel_major, pixels_of, planes_of, split_inputs
+from nerfstudio_mvc.kernel_threads import side_by_side
+from nerfstudio_mvc.layers.blocks import LEAK, DepthwiseBlock, starts_at_zero
+from nerfstudio_mvc.layers.pixel_major import pixels_of, planes_of
+from nerfstudio_mvc.prediction.blend_kernels import STRIDE, blend_rows, convolve_rows, gather_rows
 from nerfstudio_mvc.prediction.reference import Reference
 
-STRIDE = 4
+BAND_PIXELS = 1 << 17
 
 
 class ReferenceBlend(nn.Module):
@@ -45,32 +50,62 @@ class ReferenceBlend(nn.Module):
 
 
 class BlendInference:
-    """`ReferenceBlend` as it codes; holds no state between calls."""
+    """`ReferenceBlend` as it codes, on the CPU; holds no state between calls."""
 
     def __init__(self, blend: ReferenceBlend) -> None:
-        self._into = split_inputs(blend.weigh[1], (3, 3, 1, 1), STRIDE)
-        self._out = pixel_major(*blend.weigh[2:])
+        _, enter, block, leave, _ = blend.weigh
+        self._enter, self._widen, (narrow_bias, narrow), (leave_bias, self._leave) = (
+            (layer.bias.detach().cpu(), layer.weight[:, :, 0, 0].detach().cpu().t().contiguous())
+            for layer in (enter, block.widen, block.narrow, leave)
+        )
+        # Nothing stands between these two layers, so they are one.
+        self._leave_hidden = (leave_bias + narrow_bias @ self._leave, narrow @ self._leave)
+        depthwise = block.depthwise
+        self._around = depthwise.weight[:, 0].detach().cpu().permute(1, 2, 0).contiguous().numpy()
+        self._around_bias = depthwise.bias.detach().cpu().numpy()
 
     def __call__(self, first: Reference, second: Reference) -> Reference:
         """As `ReferenceBlend.forward`, of one picture each: [1, 3, H, W]."""
-        pictures = [pixels_of(part.picture) for part in (first, second)]
-        validity = [pixels_of(part.valid) for part in (first, second)]
-        height, width = pictures[0].shape[:2]
-        features = None
-        for layer, part in zip(self._into, [picture - 0.5 for picture in pictures] + validity, strict=True):
-            whole = padded(part, STRIDE)
-            if features is None:
-                features = layer(whole)
-            else:
-                layer.add_to(features, whole)
-        logit = self._out(features)[:height, :width]
-        picture = torch.empty_like(pictures[0])
-        for band in bands(height, width, 3):
-            odds = torch.sigmoid(logit[band] + 0.5)
-            odds_first, odds_second = odds * validity[0][band], (1 - odds) * validity[1][band]
-            share = odds_first / (odds_first + odds_second).clamp_min(1e-6)
-            torch.lerp(pictures[1][band], pictures[0][band], share, out=picture[band])
-        return Reference(planes_of(picture), torch.maximum(first.valid, second.valid))
+        both = (first, second)
+        pictures = tuple(pixels_of(one.picture).cpu().numpy() for one in both)
+        valid = tuple(one.valid[0, 0].contiguous().cpu().numpy() for one in both)
+        blended, blended_valid = np.empty_like(pictures[0]), np.empty_like(valid[0])
+        height, width = valid[0].shape
+        # Of a size that does not depend on the number of threads, as no sum in them does.
+        rows = max(1, BAND_PIXELS // width // STRIDE) * STRIDE
+        bands = [(top, min(top + rows, height)) for top in range(0, height, rows)]
+        for _ in side_by_side([partial(self._blend, *band, pictures, valid, blended, blended_valid) for band in bands]):
+            pass
+        device = first.picture.device
+        return Reference(
+            planes_of(torch.from_numpy(blended)).to(device), torch.from_numpy(blended_valid)[None, None].to(device)
+        )
+
+    def _blend(
+        self,
+        top: int,
+        bottom: int,
+        pictures: tuple[np.ndarray, np.ndarray],
+        valid: tuple[np.ndarray, np.ndarray],
+        blended: np.ndarray,
+        blended_valid: np.ndarray,
+    ) -> None:
+        height, width = (-(-side // STRIDE) for side in valid[0].shape)
+        first, last = top // STRIDE, -(-bottom // STRIDE)
+        above, below = max(0, first - 1), min(height, last + 1)
+        cells = torch.empty(below - above, width, 8 * STRIDE**2)
+        gather_rows(above, below, pictures, valid, cells.numpy())
+        x = _dense(cells.flatten(0, 1), *self._enter).view(below - above, width, -1)
+        spread = torch.empty(last - first, width, x.shape[2])
+        convolve_rows(first - above, last - above, x.numpy(), self._around, self._around_bias, spread.numpy())
+        hidden = F.leaky_relu_(_dense(spread.flatten(0, 1), *self._widen), LEAK)
+        logits = _dense(hidden, *self._leave_hidden).addmm_(x[first - above : last - above].flatten(0, 1), self._leave)
+        logits = logits.view(last - first, width, -1)
+        blend_rows(top, bottom, top, pictures, valid, logits.numpy(), blended, blended_valid)
+
+
+def _dense(x: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
+    return torch.addmm(bias, x, weight)
 
 
 Blend = ReferenceBlend | BlendInference

@@ -22,8 +22,8 @@ from nerfstudio_mvc.geometry.cameras import Lens, lens_of, longest_ray, pixels_f
 from nerfstudio_mvc.geometry.flow import OCCLUSION_SLACK
 from nerfstudio_mvc.geometry.projection import NEAREST_RATIO, relative_pose
 from nerfstudio_mvc.geometry.ray_grids import ray_rows
+from nerfstudio_mvc.kernel_threads import in_parts
 from nerfstudio_mvc.prediction.depth_precision import pixels_per_inverse_depth
-from nerfstudio_mvc.prediction.kernel_threads import in_parts
 from nerfstudio_mvc.prediction.luma import luma_levels, reduced
 
 SAMPLES_PER_CELL = 3  # along a side: a cell of 6.3 pixels is compared at about half resolution

@@ -15,13 +15,10 @@ from torch.nn import functional as F
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.geometry.warping import warp_view
+from nerfstudio_mvc.kernel_threads import side_by_side
 from nerfstudio_mvc.prediction.blend import Blend
-from nerfstudio_mvc.prediction.kernel_threads import side_by_side
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.prediction.weighted_prediction import Photometric
-
-INTERPOLATION = "bicubic"
-"""Of references; against bilinear it took 0.2 to 3 % fewer bytes (quality 5, five views each of three captures)."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +90,10 @@ def blended_reference(blend: Blend, warped: Sequence[Reference], light: Photomet
 
 def _warp(view: View, depth: Tensor, reference: DecodedView) -> Reference:
     device = reference.stored.device
-    # Geometry runs on the CPU in float64 where it matters; pictures are small next to the networks' work.
     picture, valid = warp_view(
-        reference.picture[0].cpu(),
-        depth.cpu(),
-        reference.depth,
-        current=view,
-        reference=reference.view,
-        interpolation=INTERPOLATION,
+        reference.stored[0].cpu(), depth, reference.depth, current=view, reference=reference.view
     )
-    # Bicubic interpolation overshoots at edges.
-    return Reference(picture.clamp_(0, 1)[None].to(device), valid[None].to(device))
+    return Reference(picture[None].to(device), valid[None].to(device))
 
 
 def _valid_everywhere(warped: Reference) -> Reference:

@@ -21,8 +21,8 @@ QUALITIES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 ERROR_AT_QUALITY = (9.23, 7.51, 6.08, 4.90, 3.88, 3.02, 2.32, 1.87)
 """Grey levels; part of the format, since the network was trained with them."""
 ALIGNMENT = 8  # of the pictures' sides
-_CONTRAST = 8.0  # of the picture around grey
-_DIFFERENCE, _LIMIT = 0.25, 4.0  # of the reference, per error unit
+CONTRAST = 8.0  # of the picture around grey
+DIFFERENCE, LIMIT = 0.25, 4.0  # of the reference, per error unit
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,15 @@ class RestorationConfig:
     widths: tuple[int, ...] = (16, 32, 64)
     blocks: tuple[int, ...] = (1, 2, 2)
 
-    @property
-    def reach(self) -> int:
-        """How far away a pixel can matter, in whole steps of ALIGNMENT."""
-        scales = [2 << step for step in range(len(self.blocks))]
-        there = sum(2 * count * scale for count, scale in zip(self.blocks, scales, strict=True))
-        back = sum(2 * scale for scale in scales[:-1])
-        first_and_last = 2 * scales[0]
-        # Within a cell of ALIGNMENT every pixel matters to every other.
-        return -(-(there + back + first_and_last + ALIGNMENT) // ALIGNMENT) * ALIGNMENT
-
 
 def error_unit(quality: float) -> float:
     """The usual error of a picture coded at `quality`, 0..1."""
     return float(np.exp(np.interp(quality, QUALITIES, np.log(ERROR_AT_QUALITY)))) / 255
+
+
+def level_of(unit: Tensor) -> Tensor:
+    """An error unit as the network sees it."""
+    return torch.log2(unit * 255) / 2 - 1
 
 
 class ConvBlock(nn.Module):
@@ -89,9 +84,9 @@ class RestorationNet(nn.Module):
             unit: see `error_unit`. [B]
         """
         unit = unit[:, None, None, None]
-        difference = ((reference - picture) / unit * _DIFFERENCE).clamp(-_LIMIT, _LIMIT) * valid
-        seen = F.pixel_unshuffle(torch.cat([(picture - 0.5) * _CONTRAST, difference, valid], 1), 2)
-        level = torch.log2(unit * 255).expand(-1, 1, *seen.shape[-2:]) / 2 - 1
+        difference = ((reference - picture) / unit * DIFFERENCE).clamp(-LIMIT, LIMIT) * valid
+        seen = F.pixel_unshuffle(torch.cat([(picture - 0.5) * CONTRAST, difference, valid], 1), 2)
+        level = level_of(unit).expand(-1, 1, *seen.shape[-2:])
         x = self.enter(torch.cat([seen, level], 1).contiguous(memory_format=torch.channels_last))
         maps = [self.encode[0](x)]
         for down, encode in zip(self.down, self.encode[1:], strict=True):

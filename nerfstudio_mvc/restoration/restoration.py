@@ -1,25 +1,42 @@
 """Pictures of AV1 as the decoder shows them: with the network's guess of what they lack, as strong as suits each.
 
+    planes, reference --cells of 2x2 pixels--> network --> correction
     shown = decoded + strength of luma * its part of the correction + strength of colour * the rest
 
 The encoder knows the photograph, so it tells the two strengths: that takes two bytes, and the network never makes a
-picture worse. Large pictures are worked on in bands of rows that see one another's, so that cuts leave no trace.
+picture worse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from nerfstudio_mvc.kernel_threads import in_parts
 from nerfstudio_mvc.prediction.luma import LUMA
 from nerfstudio_mvc.prediction.reference import Reference
-from nerfstudio_mvc.restoration.network import ALIGNMENT, RestorationNet, error_unit
+from nerfstudio_mvc.restoration.cell_kernels import multiply_rows, restore_rows, see_rows
+from nerfstudio_mvc.restoration.network import (
+    ALIGNMENT,
+    CONTRAST,
+    DIFFERENCE,
+    LIMIT,
+    RestorationNet,
+    error_unit,
+    level_of,
+)
+from nerfstudio_mvc.restoration.stages import in_stages
+from nerfstudio_mvc.video.colour import PlaneFormat, colour_factors
 
 STRENGTH_STEPS, MAX_STRENGTH = 64, 255
 BAND_PIXELS = 1 << 20
+
+_LUMA = np.array(LUMA, np.float32)
+Strengths = tuple[int, int]
+"""Of luma and colour, in steps of 1 / STRENGTH_STEPS."""
 
 
 class Restoration:
@@ -32,54 +49,50 @@ class Restoration:
         self.device, self.band_pixels = torch.device(device), band_pixels
 
     @staticmethod
-    def strengths(x: Tensor, decoded: Tensor, correction: Tensor) -> tuple[int, int]:
-        """Of luma and colour, in steps of 1 / STRENGTH_STEPS, that bring the picture nearest to the photograph x.
-
-        [1, 3, H, W] all; (0, 0): better none.
-        """
-        error, parts = x.to(decoded) - decoded, _parts(correction)
-        products = torch.stack([torch.stack([_product(one, other) for other in parts]) for one in parts])
-        products.diagonal().add_(1e-9 * products.trace() + 1e-12)  # a grey picture has no colour to correct
-        fitted = torch.linalg.solve(products, torch.stack([_product(part, error) for part in parts]))
-        luma, colour = (fitted * STRENGTH_STEPS).round().clamp(0, MAX_STRENGTH).int().tolist()
+    def strengths(planes: np.ndarray, form: PlaneFormat, correction: np.ndarray, photograph: np.ndarray) -> Strengths:
+        """Those that bring decoded planes, uint16 [3, H, W], nearest to the photograph, uint8 [H, W, 3]; (0, 0): better
+        none."""
+        rows = np.empty((len(photograph), 5))
+        in_parts(multiply_rows, len(rows), planes, colour_factors(form), correction, _LUMA, photograph, rows)
+        own, both, rest, luma_error, rest_error = rows.sum(0)
+        products = np.array([[own, both], [both, rest]])
+        products += np.eye(2) * (1e-9 * np.trace(products) + 1e-12)  # a grey picture has no colour to correct
+        fitted = np.linalg.solve(products, [luma_error, rest_error])
+        luma, colour = np.clip(np.rint(fitted * STRENGTH_STEPS), 0, MAX_STRENGTH).astype(int).tolist()
         return luma, colour
 
     @staticmethod
-    def restored(decoded: Tensor, correction: Tensor, strengths: tuple[int, int]) -> Tensor:
-        """Decoded picture, 0..1, with its correction. [1, 3, H, W]"""
-        parts = zip(_parts(correction), strengths, strict=True)
-        return sum((part * (strength / STRENGTH_STEPS) for part, strength in parts), decoded).clamp(0, 1)
+    def pixels(planes: np.ndarray, form: PlaneFormat, correction: np.ndarray, strengths: Strengths) -> np.ndarray:
+        """Decoded planes, uint16 [3, H, W], with their correction. uint8 [H, W, 3]"""
+        found = np.empty((*planes.shape[1:], 3), np.uint8)
+        shares = np.array(strengths, np.float32) / STRENGTH_STEPS
+        in_parts(restore_rows, len(found), planes, colour_factors(form), correction, _LUMA, shares, found)
+        return found
 
     @torch.no_grad()
-    def correction(self, decoded: Tensor, reference: Reference | None, *, quality: float) -> Tensor:
-        """What the network would add to a decoded picture; [1, 3, H, W], 0..1, both."""
-        height, width = decoded.shape[-2:]
-        if reference is None:
-            reference = Reference(torch.zeros_like(decoded), torch.zeros_like(decoded[:, :1]))
-        whole = (0, -width % ALIGNMENT, 0, -height % ALIGNMENT)
-        picture, other, valid = (
-            F.pad(part, whole, mode="replicate") if any(whole) else part
-            for part in (one.to(self.device) for one in (decoded, reference.picture, reference.valid))
-        )
-        unit = torch.tensor([error_unit(quality)], device=self.device)
-        found, reach = torch.empty_like(picture), self.net.config.reach
-        for band in self._bands(*picture.shape[-2:]):
-            top, bottom = max(0, band.start - reach), min(picture.shape[-2], band.stop + reach)
-            seen = (part[..., top:bottom, :] for part in (picture, other, valid))
-            found[..., band, :] = self.net(*seen, unit)[..., band.start - top : band.stop - top, :]
-        return found.mul_(unit)[..., :height, :width].to(decoded.device)
+    def correction(
+        self, planes: np.ndarray, form: PlaneFormat, reference: Reference | None, *, quality: float
+    ) -> np.ndarray:
+        """What the network would add to decoded planes, uint16 [3, H, W]: of cells of 2 x 2 pixels, as `cell_kernels`
+        has them, 0..1. float32 [h, w, 12]"""
+        height, width = (-(-side // ALIGNMENT) * ALIGNMENT // 2 for side in planes.shape[1:])
+        factors, unit = colour_factors(form), error_unit(quality)
+        picture, valid = _arrays(reference)
+        scales = np.array([CONTRAST, DIFFERENCE / unit, LIMIT, level_of(torch.tensor(unit))], np.float32)
 
-    def _bands(self, height: int, width: int) -> Iterator[slice]:
-        rows = max(ALIGNMENT, self.band_pixels // width // ALIGNMENT * ALIGNMENT)
-        for top in range(0, height, rows):
-            yield slice(top, min(height, top + rows))
+        def seen(top: int, bottom: int) -> Tensor:
+            cells = np.empty((bottom - top, width, self.net.enter.in_channels), np.float32)
+            in_parts(partial(see_rows, top), bottom - top, planes, factors, picture, valid, scales, cells)
+            return torch.from_numpy(cells).permute(2, 0, 1)[None].to(self.device)
+
+        found = in_stages(self.net, seen, height, width, band_cells=self.band_pixels // 4)
+        return found.mul_(unit)[0].permute(1, 2, 0).cpu().numpy()
 
 
-def _product(one: Tensor, other: Tensor) -> Tensor:
-    return (one * other).sum(dtype=torch.float64)
-
-
-def _parts(correction: Tensor) -> tuple[Tensor, Tensor]:
-    """What a correction does to luma, and the rest of it. [1, 3, H, W] all"""
-    luma = torch.einsum("c,bchw->bhw", torch.tensor(LUMA).to(correction), correction)[:, None].expand_as(correction)
-    return luma, correction - luma
+def _arrays(reference: Reference | None) -> tuple[np.ndarray, np.ndarray]:
+    if reference is None:
+        return np.empty((0, 0, 3), np.float32), np.empty((0, 0), np.float32)
+    return (
+        reference.picture[0].permute(1, 2, 0).contiguous().cpu().numpy(),
+        reference.valid[0, 0].contiguous().cpu().numpy(),
+    )

@@ -24,8 +24,9 @@ from nerfstudio_mvc.entropy.quality_points import QUALITIES, QUALITY_STEPS
 from nerfstudio_mvc.layers.pictures import to_pixels
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.restoration.network import error_unit
-from nerfstudio_mvc.restoration.restoration import Restoration
+from nerfstudio_mvc.restoration.restoration import Restoration, Strengths
 from nerfstudio_mvc.splatting.prior import DepthPrior
+from nerfstudio_mvc.video.colour import PlaneFormat, rgb_from_planes
 from nerfstudio_mvc.weights.checkpoint import Checkpoint
 
 CHANNELS = 10
@@ -38,16 +39,21 @@ class _Recorder(Restoration):
     def __init__(self, folder: Path, label: str) -> None:
         self.folder, self.label, self.count = folder, label, 0
 
-    def correction(self, decoded: Tensor, reference: Reference | None, *, quality: float) -> Tensor:
-        self._seen = decoded, reference, quality
-        return torch.zeros_like(decoded)
+    def correction(
+        self, planes: np.ndarray, form: PlaneFormat, reference: Reference | None, *, quality: float
+    ) -> np.ndarray:
+        self._seen = reference, quality
+        return np.zeros((-(-planes.shape[1] // 2), -(-planes.shape[2] // 2), 12), np.float32)
 
-    def strengths(self, x: Tensor, decoded: Tensor, correction: Tensor) -> tuple[int, int]:
-        shown, reference, quality = self._seen
-        reference = reference or Reference(torch.zeros_like(x), torch.zeros_like(x[:, :1]))
-        parts = [to_pixels(part) for part in (x, shown, reference.picture, reference.valid)]
+    def strengths(
+        self, planes: np.ndarray, form: PlaneFormat, correction: np.ndarray, photograph: np.ndarray
+    ) -> Strengths:
+        reference, quality = self._seen
+        seen = [np.zeros_like(photograph), np.zeros_like(photograph[..., :1])]
+        if reference is not None:
+            seen = [to_pixels(reference.picture), to_pixels(reference.valid)]
         name = f"{self.label}_{self.count:05d}_{round(quality * QUALITY_STEPS):03d}.npy"
-        np.save(self.folder / name, np.concatenate(parts, 2))
+        np.save(self.folder / name, np.concatenate([photograph, rgb_from_planes(planes, form), *seen], 2))
         self.count += 1
         return 0, 0
 

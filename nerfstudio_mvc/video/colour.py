@@ -19,7 +19,7 @@ MIN_LEVELS, MAX_LEVELS, MIDDLE = 256, 1023, 512
 RED, BLUE = 2126, 722  # BT.709 luma weights in ten-thousandths; green is the rest
 GREEN = 10_000 - RED - BLUE
 SHIFT = 20
-BAND_PIXELS = 1 << 16
+BAND_PIXELS = 1 << 14
 _MARK = 1 << 15  # of the field of levels: for whoever writes the string
 _TURNED = 1 << 14  # of the field of levels: a turn follows, planes are not BT.709's
 _LEVELS_FIELD, _TURN_FIELD = struct.Struct("<H"), struct.Struct("<3b")
@@ -61,38 +61,35 @@ def planes_from_rgb(pixels: np.ndarray, planes: PlaneFormat) -> np.ndarray:
     """Planes of a photograph.
 
     Args:
-        pixels: uint8 [H, W, 3], or float32, 0 to 255.
+        pixels: uint8 [H, W, 3], or float32, 0..1.
 
     Returns:
         uint16 [3, H, W]
     """
     found = np.empty((3, *pixels.shape[:2]), np.uint16)
-    rows = _to_planes(planes)
+    rows = np.array(_to_planes(planes, white=255 if pixels.dtype == np.uint8 else 1), np.float32)
     for band in _bands(pixels.shape[:2]):
         colours = [pixels[band, :, channel].astype(np.float32) for channel in range(3)]
-        for plane, factors in enumerate(rows):
-            red, green, blue = (colour * np.float32(factor) for colour, factor in zip(colours, factors, strict=True))
-            middle = MIDDLE if plane else 0
-            found[plane, band] = np.clip(np.floor(red + green + blue + np.float32(middle + 0.5)), 0, MAX_LEVELS)
+        value, part = np.empty_like(colours[0]), np.empty_like(colours[0])
+        for plane, (red, green, blue) in enumerate(rows):
+            np.multiply(colours[0], red, out=value)
+            value += np.multiply(colours[1], green, out=part)
+            value += np.multiply(colours[2], blue, out=part)
+            value += np.float32((MIDDLE if plane else 0) + 0.5)
+            found[plane, band] = np.clip(value, 0, MAX_LEVELS, out=value)
     return found
 
 
 def rgb_from_planes(values: np.ndarray, planes: PlaneFormat) -> np.ndarray:
     """The photograph in planes: uint16 [3, H, W], 0 to 1023 -> uint8 [H, W, 3]."""
-    half = 1 << (SHIFT - 1)
+    half, factors = 1 << (SHIFT - 1), colour_factors(planes)
     found = np.empty((*values.shape[1:], 3), np.uint8)
     for band in _bands(values.shape[1:]):
-        for channel, colour in enumerate(_colours(values[:, band], planes)):
+        grey, *colours = values[:, band].astype(np.int64)
+        parts = (grey, *(plane - MIDDLE for plane in colours))
+        for channel in range(3):
+            colour = sum(part * factor for part, factor in zip(parts, factors[channel], strict=True))
             found[band, :, channel] = np.clip((colour + half) >> SHIFT, 0, 255)
-    return found
-
-
-def unrounded_from_planes(values: np.ndarray, planes: PlaneFormat) -> np.ndarray:
-    """The same before it is rounded to whole grey levels: float32 [H, W, 3], 0 to 255."""
-    found = np.empty((*values.shape[1:], 3), np.float32)
-    for band in _bands(values.shape[1:]):
-        for channel, colour in enumerate(_colours(values[:, band], planes)):
-            found[band, :, channel] = np.clip(colour.astype(np.float32) * np.float32(2.0**-SHIFT), 0, 255)
     return found
 
 
@@ -103,44 +100,40 @@ def _bands(size: tuple[int, int]) -> Iterator[slice]:
     return (slice(top, top + rows) for top in range(0, height, rows))
 
 
-def _to_planes(planes: PlaneFormat) -> list[list[float]]:
-    """Factors [plane][colour]."""
+def _to_planes(planes: PlaneFormat, *, white: int) -> list[list[float]]:
+    """Factors [plane][colour] of colours from 0 to `white`."""
     if planes.turn is not None:
         rows, divisor = turned_axes(planes.turn)
-        return [[planes.levels * value / (765 * divisor) for value in row] for row in rows]  # 765: three times 255
+        return [[planes.levels * value / (3 * white * divisor) for value in row] for row in rows]
     luma = [weight / 10_000 for weight in (RED, GREEN, BLUE)]
     rows = [luma]
     for channel, weight in ((2, BLUE), (0, RED)):
         own = [float(colour == channel) for colour in range(3)]
         rows.append([(one - part) * 10_000 / (2 * (10_000 - weight)) for one, part in zip(own, luma, strict=True)])
-    return [[value * planes.levels / 255 for value in row] for row in rows]
+    return [[value * planes.levels / white for value in row] for row in rows]
 
 
-def _colours(values: np.ndarray, planes: PlaneFormat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Red, green, blue of planes, in grey levels times 2**SHIFT. int64 [H, W] each"""
-    grey, *colours = values.astype(np.int64)
-    parts = (grey, *(plane - MIDDLE for plane in colours))
-    return tuple(
-        sum(part * factor for part, factor in zip(parts, factors, strict=True)) for factors in _to_colours(planes)
-    )
-
-
-def _to_colours(planes: PlaneFormat) -> list[list[int]]:
-    """Factors [colour][plane] in units of 2**-SHIFT."""
+def colour_factors(planes: PlaneFormat) -> np.ndarray:
+    """Of colour and plane, in grey levels of units of 2**-SHIFT. int64 [3, 3]"""
     if planes.turn is not None:
         rows, divisor = turned_axes(planes.turn)
-        return [[_factor(row[colour], divisor, planes.levels) for row in rows] for colour in range(3)]
+        return np.array(
+            [[_factor(row[colour], divisor, planes.levels) for row in rows] for colour in range(3)], np.int64
+        )
     grey = _factor(10_000, 10_000, planes.levels)
     blue_weight, red_weight = 2 * (10_000 - BLUE), 2 * (10_000 - RED)
-    return [
-        [grey, 0, _factor(red_weight, 10_000, planes.levels)],
+    return np.array(
         [
-            grey,
-            -_factor(blue_weight * BLUE, GREEN * 10_000, planes.levels),
-            -_factor(red_weight * RED, GREEN * 10_000, planes.levels),
+            [grey, 0, _factor(red_weight, 10_000, planes.levels)],
+            [
+                grey,
+                -_factor(blue_weight * BLUE, GREEN * 10_000, planes.levels),
+                -_factor(red_weight * RED, GREEN * 10_000, planes.levels),
+            ],
+            [grey, _factor(blue_weight, 10_000, planes.levels), 0],
         ],
-        [grey, _factor(blue_weight, 10_000, planes.levels), 0],
-    ]
+        np.int64,
+    )
 
 
 def _factor(numerator: int, denominator: int, levels: int) -> int:

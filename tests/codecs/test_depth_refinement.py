@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from reference.read_at_flow import read_at
 from synthetic_scene import look_at, picture
 
 from nerfstudio_mvc.capture.views import SourceView
 from nerfstudio_mvc.entropy.interlaced_scans import COARSEST_RESIDUAL_STEP
 from nerfstudio_mvc.entropy.tables import logistic_limit, tables_from_histograms
 from nerfstudio_mvc.geometry.flow import flow_to_reference
-from nerfstudio_mvc.geometry.warping import warp, warp_view
+from nerfstudio_mvc.geometry.warping import warp_view
 from nerfstudio_mvc.prediction.depth_coding import (
     coded_grid,
     decode_depth,
@@ -133,7 +134,7 @@ def test_the_sweep_sees_what_a_warp_shows(scene, truth, which):
         )
         for depth in (prior, prior + offset)
     ]
-    difference = (warp(grey[1][None], fields[1])[0] - grey[0]).abs()
+    difference = (read_at(grey[1], fields[1]) - grey[0]).abs()
     around = 3 * SAMPLES_PER_CELL
     mean, least_seen = (
         F.avg_pool2d(values[None], around, SAMPLES_PER_CELL)[0]

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from nerfstudio_mvc.prediction.kernel_threads import side_by_side
+from nerfstudio_mvc.kernel_threads import side_by_side
 
 
 @pytest.fixture

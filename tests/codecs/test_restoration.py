@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny_lmvic import plane_views, tiny_codec
 
 from nerfstudio_mvc.codecs.lmvic.codec import LmvicCodec
@@ -14,8 +15,9 @@ from nerfstudio_mvc.errors import ArchiveError
 from nerfstudio_mvc.prediction.luma import LUMA
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.restoration import restored_planes
-from nerfstudio_mvc.restoration.network import RestorationConfig, RestorationNet, error_unit
+from nerfstudio_mvc.restoration.network import ALIGNMENT, RestorationConfig, RestorationNet, error_unit
 from nerfstudio_mvc.restoration.restoration import STRENGTH_STEPS, Restoration
+from nerfstudio_mvc.video.colour import SHIFT, PlaneFormat, colour_factors, planes_from_rgb
 from nerfstudio_mvc.video.libaom import has_libaom
 
 needs_av1 = pytest.mark.skipif(not has_libaom(), reason="there is no libaom")
@@ -33,58 +35,85 @@ def net(seed: int = 0) -> RestorationNet:
     return made.requires_grad_(False)
 
 
-def picture(seed=0, size=(40, 56)) -> torch.Tensor:
-    return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(seed))
+FORM = PlaneFormat(1000, (3, -4, 5))
+
+
+def photograph(seed=0, size=(40, 56)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(60, 190, (*size, 3)).astype(np.uint8)
+
+
+def decoded(seed=1, size=(40, 56)) -> np.ndarray:
+    return planes_from_rgb(photograph(seed, size), FORM)
 
 
 def reference(size=(40, 56)) -> Reference:
-    return Reference(picture(5, size), picture(6, size)[:, :1].round())
+    generator = torch.Generator().manual_seed(5)
+    picture, valid = (torch.rand(1, count, *size, generator=generator) for count in (3, 1))
+    return Reference(picture, valid.round())
 
 
-class Knowing(Restoration):
-    """Knows half of what is lacking."""
-
-    def __init__(self, x: torch.Tensor) -> None:
-        super().__init__(net())
-        self.x = x
-
-    def correction(self, decoded, reference, *, quality):
-        return (self.x - decoded) / 2
+def in_cells(pixels: np.ndarray) -> np.ndarray:
+    """[H, W, 3] -> [H / 2, W / 2, 12]; sides are even."""
+    cells = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+    return F.pixel_unshuffle(cells, 2)[0].permute(1, 2, 0).contiguous().numpy()
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("size", [(401, 90), (8, 8), (1, 1)])
-def test_bands_leave_no_trace(size):
-    x = picture(size=size)
-    whole = Restoration(net()).correction(x, reference(size), quality=4.5)
-    in_bands = Restoration(net(), band_pixels=64 * size[1]).correction(x, reference(size), quality=4.5)
-    assert whole.shape == x.shape
-    assert float(whole.abs().mean()) > 0.1
-    assert torch.allclose(whole, in_bands, rtol=0, atol=1e-5 * float(whole.abs().max()))
+def test_stages_and_bands_are_the_network(size):
+    planes, other = decoded(size=size), reference(size)
+    unit = error_unit(4.5)
+    pixels = unrounded(planes)
+    inputs = [torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, other.picture, other.valid]
+    padding = (0, -size[1] % ALIGNMENT, 0, -size[0] % ALIGNMENT)
+    expected = net()(*(F.pad(one, padding, mode="replicate") for one in inputs), torch.tensor([unit])) * unit
+    expected = expected[0].permute(1, 2, 0).numpy()
+    assert np.abs(expected).mean() > 0.1
+    for band_pixels in (1 << 20, 64 * size[1]):
+        found = Restoration(net(), band_pixels=band_pixels).correction(planes, FORM, other, quality=4.5)
+        assert found.dtype == np.float32
+        assert np.allclose(found, in_cells(expected), rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def unrounded(planes: np.ndarray) -> np.ndarray:
+    """Of integers, as the decoder has them."""
+    colours = np.einsum("phw,cp->hwc", planes - np.array([0, 512, 512])[:, None, None], colour_factors(FORM))
+    return np.clip(colours * 2.0**-SHIFT, 0, 255)
 
 
 def test_only_what_is_seen_of_a_reference_matters():
-    x, one = picture(), reference()
+    planes, one = decoded(), reference()
     other = Reference(torch.where(one.valid > 0, one.picture, 1 - one.picture), one.valid)
-    restoration = Restoration(net())
-    assert torch.equal(restoration.correction(x, one, quality=4.0), restoration.correction(x, other, quality=4.0))
     nothing = Reference(one.picture, torch.zeros_like(one.valid))
-    alone = restoration.correction(x, None, quality=4.0)
-    assert torch.equal(restoration.correction(x, nothing, quality=4.0), alone)
-    assert not torch.equal(restoration.correction(x, one, quality=4.0), alone)
+    restoration = Restoration(net())
+    found = [restoration.correction(planes, FORM, seen, quality=4.0) for seen in (one, other, nothing, None)]
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[2], found[3])
+    assert not np.array_equal(found[0], found[3])
 
 
 def test_strengths_are_those_that_fit():
-    x, decoded = 0.5 + 0.4 * picture(), 0.5 + 0.4 * picture(1)
-    error = x - decoded
-    luma = torch.einsum("c,bchw->bhw", torch.tensor(LUMA), error)[:, None].expand_as(error)
-    strengths = Restoration.strengths(x, decoded, luma / 2 + (error - luma) / 3)
+    x, planes = photograph(), decoded()
+    error = (x - unrounded(planes)) / 255
+    luma = (error @ np.array(LUMA))[..., None]
+    correction = in_cells(luma / 2 + (error - luma) / 3)
+    strengths = Restoration.strengths(planes, FORM, correction, x)
     assert strengths == (2 * STRENGTH_STEPS, 3 * STRENGTH_STEPS)
-    restored = Restoration.restored(decoded, luma / 2 + (error - luma) / 3, strengths)
-    assert torch.allclose(restored, x.clamp(0, 1), atol=1e-5)
+    assert np.abs(Restoration.pixels(planes, FORM, correction, strengths).astype(int) - x).max() == 0
     # What points the wrong way is left alone; so is a picture that has no colour.
-    assert Restoration.strengths(x, decoded, -error) == (0, 0)
-    grey, other = (values[:, :1].expand(-1, 3, -1, -1) for values in (x, decoded))
-    assert Restoration.strengths(grey, other, grey - other)[0] == STRENGTH_STEPS
+    assert Restoration.strengths(planes, FORM, in_cells(-error), x) == (0, 0)
+    grey = np.repeat(x[..., :1], 3, 2)
+    planes = planes_from_rgb(np.repeat(photograph(1)[..., :1], 3, 2), FORM)
+    error = np.repeat((grey - unrounded(planes)).mean(2, keepdims=True), 3, 2) / 255
+    assert Restoration.strengths(planes, FORM, in_cells(error), grey)[0] == pytest.approx(STRENGTH_STEPS, abs=1)
+
+
+def test_pixels_of_odd_sides_take_the_cells_they_lie_in():
+    planes = decoded(size=(5, 7))
+    correction = np.random.default_rng(2).uniform(-0.2, 0.2, (4, 4, 12)).astype(np.float32)
+    spread = F.pixel_shuffle(torch.from_numpy(correction).permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0).numpy()
+    expected = np.clip(unrounded(planes) + 255 * spread[:5, :7], 0, 255)
+    assert np.abs(Restoration.pixels(planes, FORM, correction, FULL) - expected).max() < 0.51
 
 
 def test_the_error_unit_falls_with_the_quality():
@@ -112,8 +141,8 @@ def test_a_group_is_restored_with_the_quality_of_each_view(monkeypatch):
     tiny = tiny_codec(pictures="av1")
     restoring = LmvicCodec(tiny.model, tiny.tables, fingerprint="", switches=tiny.switches, restoration=net())
     # An untrained network is taken all the same.
-    monkeypatch.setattr(Restoration, "strengths", staticmethod(lambda x, decoded, correction: (2, 3)))
-    monkeypatch.setattr(restored_planes, "_error", lambda x, picture: -float((x - picture).square().mean()))
+    monkeypatch.setattr(Restoration, "strengths", staticmethod(lambda planes, form, correction, photograph: (2, 3)))
+    monkeypatch.setattr(restored_planes, "_error", lambda photograph, pixels: -int((photograph != pixels).sum()))
     encoded = restoring.encode_group(0, sources, quality=5.0)
     heads = [read_frame(view.substreams[-1].payload, what="")[0] for view in encoded.coded.views]
     assert [head.strengths for head in heads] == [(2, 3)] * 3

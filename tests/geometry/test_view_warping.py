@@ -1,15 +1,16 @@
-"""Warping photographs and features: exact on an analytic plane, independent of bands, differentiable; filling holes."""
+"""Warping photographs: exact on an analytic plane, what flow says, independent of bands and threads; filling holes."""
 
 import numpy as np
 import pytest
 import torch
-from reference.lenses import view
+from reference.lenses import LENSES, view
 from reference.plane_scene import pose, render
+from reference.read_at_flow import read_at
 
 from nerfstudio_mvc.errors import ShapeError
-from nerfstudio_mvc.geometry.flow import FlowField, flow_to_reference
+from nerfstudio_mvc.geometry.flow import flow_to_reference
 from nerfstudio_mvc.geometry.hole_filling import fill_invalid
-from nerfstudio_mvc.geometry.warping import warp, warp_view
+from nerfstudio_mvc.geometry.warping import warp_view
 
 CURRENT = ((120, 124, 66, 44, -0.15, 0.05, 0.002, -0.003), 128, 96, pose(0.05, -0.04, [0.1, 0.0, 0.2]))
 REFERENCE = ((170, 168, 88, 74, -0.2, 0.04, -0.001, 0.002), 180, 140, pose(-0.06, 0.03, [-0.2, 0.15, 0.0]))
@@ -21,16 +22,10 @@ def scene():
     return depth, color, reference_depth, reference_color
 
 
-@pytest.mark.parametrize(("interpolation", "tolerance"), [("bilinear", 2e-3), ("bicubic", 3e-3)])
-def test_a_plane_through_two_lenses_is_predicted(interpolation, tolerance):
+def test_a_plane_through_two_lenses_is_predicted():
     depth, color, reference_depth, reference_color = scene()
     warped, valid = warp_view(
-        reference_color,
-        depth,
-        reference_depth,
-        current=view(*CURRENT),
-        reference=view(*REFERENCE),
-        interpolation=interpolation,
+        reference_color, depth, reference_depth, current=view(*CURRENT), reference=view(*REFERENCE)
     )
     seen = valid[0] > 0
     inner = torch.zeros_like(seen)
@@ -38,7 +33,7 @@ def test_a_plane_through_two_lenses_is_predicted(interpolation, tolerance):
     assert warped.shape == color.shape
     assert seen.float().mean() > 0.6
     # A shift of a tenth of a pixel would show as 5e-3.
-    assert np.quantile((warped - color).abs()[:, seen & inner].numpy(), 0.99) < tolerance
+    assert np.quantile((warped - color).abs()[:, seen & inner].numpy(), 0.99) < 3e-3
     assert not warped[:, ~seen].any()
 
 
@@ -62,56 +57,70 @@ def test_the_result_does_not_depend_on_the_bands(band_pixels):
     assert torch.equal(valid, expected[1])
 
 
-def test_warp_view_is_flow_then_warp():
+@pytest.mark.parametrize("model", LENSES)
+def test_what_is_compiled_is_flow_read_bicubically(model):
+    """The formulas stand twice: for whole grids, devices and gradients in `flow`, for photographs in compiled loops."""
+    lens = LENSES[model]
+    current = view(lens, 100, 76, pose(0.05, -0.04, [0.1, 0.0, 0.2]), model)
+    reference = view(lens, 100, 76, pose(-0.06, 0.03, [-0.2, 0.15, 0.0]), model)
+    generator = torch.Generator().manual_seed(1)
+    depth, hiding = (2 + torch.rand(12, 16, generator=generator) for _ in range(2))
+    depth[3, 4], depth[8, 2], hiding[5, 5] = 0, torch.inf, 0
+    arguments = {"current": current, "reference": reference, "reference_depth": hiding}
+    field = flow_to_reference(depth, height=76, width=100, **arguments)
+    # Of another resolution than the frame.
+    picture = (torch.rand(3, 95, 130, generator=generator) * 255).to(torch.uint8)
+    warped, valid = warp_view(picture, depth, **arguments)
+    seen = valid[0] > 0
+    assert 0.1 < seen.float().mean() < 0.9
+    assert (seen != field.valid).sum() <= 2  # on the edge of a test either may be right
+    both = (seen & field.valid).float()
+    expected = (read_at(picture / 255, field, "bicubic").clamp(0, 1) - warped).abs() * both
+    assert expected.max() < 2e-3
+    assert warped.max() <= 1
+    floats, _ = warp_view(picture / 255, depth, **arguments)
+    assert torch.allclose(floats, warped, atol=1e-6)
+
+
+def test_pixels_without_a_ray_show_nothing():
+    # r (1 - 0.5 r^2) reaches 0.544 and no more: pixels farther out see nothing.
+    folded = view((100.0, 100.0, 100.0, -0.5), 200, 200, model="SIMPLE_RADIAL")
+    _, valid = warp_view(torch.rand(3, 200, 200), torch.ones(4, 4), current=folded, reference=folded)
+    field = flow_to_reference(torch.ones(4, 4), current=folded, reference=folded, height=200, width=200)
+    assert 0.1 < valid.mean() < 0.9
+    # On a node there is a ray, though `flow` sees none for the sake of its neighbours.
+    assert ((valid[0] > 0) != field.valid).float().mean() < 2e-3
+
+
+def test_the_number_of_threads_changes_nothing():
     depth, _, reference_depth, reference_color = scene()
-    arguments = {"current": view(*CURRENT), "reference": view(*REFERENCE)}
-    field = flow_to_reference(depth, reference_depth=reference_depth, **arguments)
-    expected, valid = warp_view(reference_color, depth, reference_depth, **arguments)
-    assert torch.equal(field.valid, valid[0] > 0)
-    # reference_size is rounded to whole cells, positions agree to float32
-    assert torch.allclose(warp(reference_color, field), expected, atol=1e-3)
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            warped, valid = warp_view(
+                reference_color, depth, reference_depth, current=view(*CURRENT), reference=view(*REFERENCE)
+            )
+            found.append((warped, valid, fill_invalid(warped, valid)))
+    finally:
+        torch.set_num_threads(threads)
+    for other in found[1:]:
+        assert all(torch.equal(*pair) for pair in zip(found[0], other, strict=True))
 
 
-def test_features_of_any_resolution_land_at_the_same_place():
-    depth, _, _, _ = scene()
-    field = flow_to_reference(depth, current=view(*CURRENT), reference=view(*REFERENCE), height=24, width=32)
-    rows, columns = 35, 45
-    ramp = torch.stack([(torch.arange(columns) + 0.5).expand(rows, columns) / columns])
-    warped = warp(ramp, field)[0]
-    across = (field.flow[0] + torch.arange(32) + 0.5) / field.reference_size[1]
-    inside = field.valid & (across > 1 / columns) & (across < 1 - 1 / columns)
-    assert inside.float().mean() > 0.5
-    assert (warped - across).abs()[inside].max() < 1e-4
-
-
-def test_gradients_reach_the_image_and_only_where_it_is_read():
-    depth, _, _, reference_color = scene()
-    field = flow_to_reference(depth, current=view(*CURRENT), reference=view(*REFERENCE))
-    image = reference_color.clone().requires_grad_()
-    warp(image, field).sum().backward()
-    assert image.grad is not None
-    assert image.grad[0].sum().item() == pytest.approx(field.valid.sum().item(), rel=1e-4)
-
-
-def test_with_a_gradient_the_image_is_one_picture_and_without_one_the_values_are_the_same(monkeypatch):
-    torch.manual_seed(2)
-    field = FlowField(torch.rand(2, 9, 14) * 4 - 2, torch.rand(9, 14) > 0.2, torch.ones(9, 14), (9, 14))
-    seen, grid_sample = [], torch.nn.functional.grid_sample
-
-    def watched(pictures, *arguments, **options):
-        seen.append(len(pictures))  # a gradient is made for each of them
-        return grid_sample(pictures, *arguments, **options)
-
-    monkeypatch.setattr(torch.nn.functional, "grid_sample", watched)
-    image = torch.rand(5, 9, 14, requires_grad=True)
-    assert torch.equal(warp(image, field), warp(image.detach(), field))
-    assert seen == [1, 9]
+def test_gradients_reach_what_is_valid():
+    values = torch.rand(3, 9, 14, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    valid = torch.rand(1, 9, 14, generator=torch.Generator().manual_seed(3)) > 0.3
+    filled = fill_invalid(values, valid)
+    assert torch.equal(filled.detach(), fill_invalid(values.detach(), valid))
+    filled.sum().backward()
+    assert torch.equal(values.grad, valid.expand(3, -1, -1).float())
 
 
 def test_misfits_are_refused():
     depth, color, _, _ = scene()
     same = view(*CURRENT)
-    with pytest.raises(ShapeError, match="the map to warp has shape"):
+    with pytest.raises(ShapeError, match="the picture to warp has shape"):
         warp_view(color[0], depth, current=same, reference=same)
     with pytest.raises(ShapeError, match="valid has shape"):
         fill_invalid(color, torch.ones(96, 128))

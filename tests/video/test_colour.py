@@ -10,7 +10,6 @@ from nerfstudio_mvc.video.colour import (
     planes_from_rgb,
     read_format,
     rgb_from_planes,
-    unrounded_from_planes,
 )
 from nerfstudio_mvc.video.colour_axes import STRAIGHT, best_turn, turned_axes
 
@@ -44,7 +43,9 @@ def test_photographs_come_back(turn, levels):
     pixels = np.random.default_rng(0).integers(60, 190, (30, 20, 3)).astype(np.uint8)
     form = PlaneFormat(levels, turn)
     assert np.array_equal(rgb_from_planes(planes_from_rgb(pixels, form), form), pixels)
-    assert np.array_equal(planes_from_rgb(pixels, form), planes_from_rgb(pixels.astype(np.float32), form))
+    floats = planes_from_rgb(pixels.astype(np.float32) / 255, form)
+    assert np.abs(planes_from_rgb(pixels, form).astype(int) - floats).max() <= 1  # halves may be rounded either way
+    assert (planes_from_rgb(pixels, form) != floats).mean() < 0.01
 
 
 def test_every_colour_comes_back_without_a_turn():
@@ -69,9 +70,6 @@ def test_colours_come_back_as_the_formula_says(turn):
         form = PlaneFormat(levels, turn)
         expected = np.clip(exact(planes, form), 0, 255)
         assert np.abs(rgb_from_planes(planes, form) - expected).max() < 0.501  # half a level, and 2**-20 per factor
-        unrounded = unrounded_from_planes(planes, form)
-        assert unrounded.dtype == np.float32
-        assert np.abs(unrounded - expected).max() < 0.001
 
 
 def test_extreme_planes_do_not_overflow():

@@ -32,7 +32,7 @@ from nerfstudio_mvc.codecs.lmvic.view_prediction import ViewPrediction, predict_
 from nerfstudio_mvc.coded import CodedView, Substream
 from nerfstudio_mvc.entropy.tables import TableSet
 from nerfstudio_mvc.errors import ArchiveError
-from nerfstudio_mvc.layers.pictures import to_picture, to_pixels
+from nerfstudio_mvc.layers.pictures import to_picture
 from nerfstudio_mvc.prediction.blend import Blend
 from nerfstudio_mvc.prediction.depth_coding import CodedDepth, coded_grid, decode_depth, encode_depth
 from nerfstudio_mvc.prediction.depth_for_prediction import depth_for_prediction
@@ -40,7 +40,7 @@ from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.prediction.reference_pictures import DecodedView
 from nerfstudio_mvc.prediction.weighted_prediction import Photometric, fit_light
 from nerfstudio_mvc.restoration.restoration import Restoration
-from nerfstudio_mvc.restoration.restored_planes import better_picture, shown_picture
+from nerfstudio_mvc.restoration.restored_planes import better_pixels, shown_pixels
 from nerfstudio_mvc.video.colour import PlaneFormat, planes_from_rgb
 from nerfstudio_mvc.video.colour_axes import best_turn
 from nerfstudio_mvc.video.libaom import SLOTS, Decoder, Encoder, LibaomError
@@ -212,12 +212,11 @@ class GroupStreamEncoder:
             )
             planes = stream.decode(unit)
             head = FrameHead(rank, point.quality, (0, 0), named.named)
-        return partial(self._finished, planned, x, depth, light, prediction.reference, head, unit, planes)
+        return partial(self._finished, planned, depth, light, prediction.reference, head, unit, planes)
 
     def _finished(
         self,
         planned: PlannedView,
-        x: Tensor,
         depth: CodedDepth | None,
         light: Photometric | None,
         reference: Reference | None,
@@ -227,8 +226,13 @@ class GroupStreamEncoder:
     ) -> tuple[CodedView, np.ndarray]:
         view = self._sources[planned.position].view
         form = self._streams[view.width, view.height][0].form
-        strengths, picture = better_picture(
-            self._restoration, planes, form, x=x, reference=reference, quality=head.quality
+        strengths, pixels = better_pixels(
+            self._restoration,
+            planes,
+            form,
+            photograph=self._sources[planned.position].pixels,
+            reference=reference,
+            quality=head.quality,
         )
         head = replace(head, strengths=strengths or (0, 0))
         substreams = []
@@ -239,7 +243,6 @@ class GroupStreamEncoder:
         if light is not None:
             substreams.append(Substream(LIGHT, encode_light(light, self._tools.tables)))
         substreams.append(Substream(FRAME, head.pack(unit)))
-        pixels = to_pixels(picture)
         if planned.position in self._referred_to:
             depth_map = None if depth is None else torch.from_numpy(depth.depth())
             self._decoded[planned.position] = DecodedView(view, _kept(pixels).to(self._tools.device), depth_map)
@@ -335,7 +338,7 @@ def _view_decoded(
     form, reference = streams[view.width, view.height].form, prediction.reference
 
     def shown() -> np.ndarray:
-        return to_pixels(shown_picture(tools.restoration, planes, form, strengths, reference, quality=head.quality))
+        return shown_pixels(tools.restoration, planes, form, strengths, reference, quality=head.quality)
 
     return depth, shown
 

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from nerfstudio_mvc.capture.views import View
 from nerfstudio_mvc.codecs.lmvic.switches import LmvicSwitches
+from nerfstudio_mvc.kernel_threads import side_by_side
 from nerfstudio_mvc.prediction.blend import Blend
-from nerfstudio_mvc.prediction.kernel_threads import side_by_side
 from nerfstudio_mvc.prediction.reference import Reference
 from nerfstudio_mvc.prediction.reference_pictures import DecodedView, blended_reference, warped_references
 from nerfstudio_mvc.prediction.weighted_prediction import Photometric
@@ -34,7 +34,7 @@ class ViewPrediction:
     Attributes:
         reference: the blend, filled; None where no neighbour shows anything of the view.
         pictures: what AV1 may refer to, the most useful first; made a few at a time, since large photographs are
-            many bytes. Each gives pixels [H, W, 3], 0 to 255, uint8 or float32.
+            many bytes. Each gives pixels [H, W, 3], uint8 or float32, 0..1.
     """
 
     reference: Reference | None
@@ -87,7 +87,7 @@ def _stored_pixels(stored: Tensor) -> np.ndarray:
 
 
 def _float_pixels(picture: Tensor) -> np.ndarray:
-    return (picture[0] * 255).permute(1, 2, 0).cpu().numpy()
+    return picture[0].permute(1, 2, 0).cpu().numpy()
 
 
 def _filled_pixels(reference: Reference) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nerfstudio_mvc.codecs.parahydra.match_kernels import CELL, cycle_rows, quarter_rows, refine_rows
-from nerfstudio_mvc.prediction.kernel_threads import in_parts
+from nerfstudio_mvc.kernel_threads import in_parts
 
 WHOLE = 16
 """Sides of what is matched are multiples of this."""

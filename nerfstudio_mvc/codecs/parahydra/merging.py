@@ -18,7 +18,7 @@ import numpy as np
 
 from nerfstudio_mvc.codecs.parahydra.error_map import own_error
 from nerfstudio_mvc.codecs.parahydra.match_kernels import merge_rows, move_rows
-from nerfstudio_mvc.prediction.kernel_threads import in_parts
+from nerfstudio_mvc.kernel_threads import in_parts
 
 MOST_SIDES = 2
 """Side views that are merged at most; a third adds a tenth of what the first does, and too few of the captures that the
