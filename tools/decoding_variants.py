@@ -45,6 +45,7 @@ VARIANTS: dict[str, dict[str, str]] = {
     "ATen without vectors": {"ATEN_CPU_CAPABILITY": "default"},
     "ATen with AVX2": {"ATEN_CPU_CAPABILITY": "avx2"},
     "oneDNN at SSE4.1": {"ONEDNN_MAX_CPU_ISA": "SSE41", "DNNL_MAX_CPU_ISA": "SSE41"},
+    "numba without AVX": {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"},
 }
 OFF = "import torch; torch.backends.mkldnn.enabled = False\n"
 

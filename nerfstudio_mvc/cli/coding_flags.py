@@ -39,8 +39,8 @@ class CodingFlags:
     depth_effort: Effort = "default"
     """How long fitting 3D Gaussians may take."""
     effort: Effort = "default"
-    """How long encoding may take: lmvic codes about .16 megapixels a second on two cores (default), .3 for some 6 %
-    more bytes (fast), or .05 for some 4 % fewer (high). Restoring takes as long with each."""
+    """How long encoding may take: lmvic codes about .18 megapixels a second on two cores (default), .36 for some 6 %
+    more bytes (fast), or .04 for some 5 % fewer (high). Restoring takes as long with each."""
     gaussians: OptionalPath = None
     """Trained Gaussians to take the depth from: splatfacto's config.yml or output folder, or a .ply file."""
     colmap_model: OptionalPath = None
