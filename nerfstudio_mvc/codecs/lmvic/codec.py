@@ -76,7 +76,7 @@ class LmvicCodec:
         )
         self.learned = LearnedPictures(self.images, self.switches, device=self.device)
         restoring = None if restoration is None else Restoration(restoration, device=self.device)
-        self.tools = StreamTools(self.images.inference.blend, tables.latent, restoring, self.switches, self.device)
+        self.tools = StreamTools(self.images.inference.blend, tables.latent, restoring, self.switches)
 
     @torch.no_grad()
     @without_denormals

@@ -62,21 +62,19 @@ _OPTIONS = {
 
 @dataclass(frozen=True, eq=False)
 class StreamTools:
-    """What streams are coded with, on both sides.
+    """What streams are coded with, on both sides. Views are predicted on the CPU, restored where the network is.
 
     Attributes:
         blend: of two warped references.
         tables: of depth and changes of light.
         restoration: None where there is no network for it; what is restored then does not decode.
         switches: what the encoder does; `align` and `mask` hold for both sides.
-        device: of the blend; restoration has its own.
     """
 
     blend: Blend
     tables: TableSet
     restoration: Restoration | None
     switches: LmvicSwitches
-    device: torch.device
 
 
 class _Stream:
@@ -184,7 +182,7 @@ class GroupStreamEncoder:
     ) -> Callable[[], tuple[CodedView, np.ndarray]]:
         """Code a view, and say how it is finished: restored, its strings packed."""
         source = self._sources[planned.position]
-        view, x = source.view, to_picture(source.pixels, self._tools.device)
+        view, x = source.view, to_picture(source.pixels, "cpu")
         depth_map = None if depth is None else torch.from_numpy(depth.depth())
         neighbours = [self._decoded[reference] for reference in planned.references]
         light, prediction = self._predicted(view, x, depth_map, neighbours)
@@ -245,7 +243,7 @@ class GroupStreamEncoder:
         substreams.append(Substream(FRAME, head.pack(unit)))
         if planned.position in self._referred_to:
             depth_map = None if depth is None else torch.from_numpy(depth.depth())
-            self._decoded[planned.position] = DecodedView(view, _kept(pixels).to(self._tools.device), depth_map)
+            self._decoded[planned.position] = DecodedView(view, _kept(pixels), depth_map)
         return CodedView(view.view_idx, tuple(substreams)), pixels
 
     def _level(self, planned: PlannedView) -> Level:
@@ -307,7 +305,7 @@ def decode_streams(
             depth, shown = _view_decoded(view, own, neighbours, streams, tools)
             if position in referred_to:
                 pixels = shown()
-                decoded[position] = DecodedView(view, _kept(pixels).to(tools.device), depth)
+                decoded[position] = DecodedView(view, _kept(pixels), depth)
                 on_decoded(position, pixels)
             else:
                 aside.run(shown, partial(on_decoded, position))
