@@ -19,8 +19,8 @@ NO_RAY = 1e30
 """What stands for the ray of a node that has none; what is mixed with it is longer than `LONGEST_RAY`."""
 LONGEST_RAY = 1e6
 CUBIC = -0.75
-"""Of bicubic interpolation, as in torch and OpenCV; against bilinear it took 0.2 to 3 % fewer bytes (quality 5, five views
-each of three captures)."""
+"""Of bicubic interpolation, as in torch and OpenCV; against bilinear it took 0.2 to 3 % fewer bytes (quality 5, five
+views each of three captures)."""
 MARGIN = 2  # samples around a picture that bicubic interpolation reads
 LENS = ("fx", "fy", "cx", "cy", "slant", "omega", "p1", "p2", "sx1", "sy1", "n1", "n2", "n3", "n4", "d1", "d2", "d3")
 """What stands where in the array of a lens, as in `cameras.Lens`. Rays of length r are first shortened to
