@@ -46,9 +46,8 @@ def convolve_rows(first, last, x, weight, bias, out):
     height, width = x.shape[:2]
     for row in range(first, last):
         for i in range(width):
-            for channel in range(
-                len(bias)
-            ):  # an array assigned at once takes seconds to compile: its errors are strings
+            # Arrays assigned at once take seconds to compile, since the error of their shapes is a string.
+            for channel in range(len(bias)):
                 out[row - first, i, channel] = bias[channel]
             for dy in range(-1, 2):
                 for dx in range(-1, 2):
