@@ -29,6 +29,11 @@ def loop(function: Callable[..., None]) -> Any:
     return njit(**_OPTIONS)(function)
 
 
+def careful_loop(function: Callable[..., None]) -> Any:
+    """As `loop`, where numbers may be infinite or none at all, as a file can make them: comparisons with none are false."""
+    return njit(**_OPTIONS | {"fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"}})(function)
+
+
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile a formula into whatever calls it."""
     return njit(inline="always", **_OPTIONS)(function)

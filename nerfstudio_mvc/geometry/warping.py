@@ -6,6 +6,7 @@ Where pixels land is `flow`'s business, what to show where nothing was seen `hol
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from nerfstudio_mvc.geometry.landing_kernels import MARGIN, NO_RAY, PairArrays, 
 from nerfstudio_mvc.geometry.projection import NEAREST_RATIO
 from nerfstudio_mvc.kernel_threads import in_parts
 
-ANY_LENGTH = 1e30  # in place of infinity, which compiled loops do not know
+LARGEST = 1e30  # in place of what float32 does not hold
 
 
 @torch.no_grad()
@@ -93,7 +94,7 @@ def _arrays(pair: ViewPair) -> PairArrays:
     rays, inverse, hiding = pair.rays, pair.inverse_depth, pair.reference_inverse_depth
     coverage = torch.ones_like(inverse) if pair.coverage is None else pair.coverage
     pose = [[*row, shift] for row, shift in zip(pair.rotation, pair.translation, strict=True)]
-    longest = min(pair.longest_ray**2, ANY_LENGTH)
+    longest = min(pair.longest_ray**2, LARGEST)
     return PairArrays(
         rays.nodes.nan_to_num(nan=NO_RAY).numpy(),
         _indices(rays.first_row),
@@ -102,7 +103,7 @@ def _arrays(pair: ViewPair) -> PairArrays:
         rays.column_weights.numpy(),
         torch.stack([inverse, coverage]).numpy(),
         *(part for taps in (pair.row_taps, pair.column_taps) for part in (*map(_indices, taps[:2]), taps[2].numpy())),
-        np.array(pose, np.float32).ravel(),
+        _in_range(pose).ravel(),
         np.array([NEAREST_RATIO, longest, OCCLUSION_SLACK], np.float32),
         _lens_array(pair.reference, pair.reference_width, pair.reference_height),
         np.zeros((1, 1), np.float32) if hiding is None else hiding.contiguous().numpy(),
@@ -119,6 +120,8 @@ def _lens_array(lens: Lens, width: int, height: int) -> np.ndarray:
     numerator = (*lens.numerator, *[0.0] * (4 - len(lens.numerator)))
     denominator = (*lens.denominator, *[0.0] * (3 - len(lens.denominator)))
     focal_and_centre = (lens.fx / width, lens.fy / height, lens.cx / width, lens.cy / height)
-    return np.array(
-        [*focal_and_centre, slant, omega, *lens.tangential, *lens.prism, *numerator, *denominator], np.float32
-    )
+    return _in_range([*focal_and_centre, slant, omega, *lens.tangential, *lens.prism, *numerator, *denominator])
+
+
+def _in_range(values: Sequence) -> np.ndarray:
+    return np.clip(np.array(values), -LARGEST, LARGEST).astype(np.float32)

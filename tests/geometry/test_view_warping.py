@@ -92,6 +92,28 @@ def test_pixels_without_a_ray_show_nothing():
     assert ((valid[0] > 0) != field.valid).float().mean() < 2e-3
 
 
+@pytest.mark.parametrize("model", LENSES)
+def test_cameras_and_depths_that_no_capture_has_show_nothing_wrong(model):
+    """They come from files: whatever they are, compiled loops stay within their arrays."""
+    rng = np.random.default_rng(0)
+
+    def anywhere():
+        rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0] * 10.0 ** rng.choice([0, 0, -20, 30])
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = rotation, rng.normal(size=3) * 10.0 ** rng.integers(-3, 42)
+        return matrix
+
+    for _ in range(30):
+        bent = [value * 10.0 ** rng.integers(0, 25) if idx > 3 else value for idx, value in enumerate(LENSES[model])]
+        current, reference = view(LENSES[model], 100, 76, anywhere(), model), view(bent, 100, 76, anywhere(), model)
+        depth, hiding = (torch.from_numpy(10.0 ** rng.uniform(-38, 38, (8, 9))).float() for _ in range(2))
+        picture = torch.rand(3, 76, 100)
+        warped, valid = warp_view(picture, depth, hiding, current=current, reference=reference)
+        assert torch.isfinite(warped).all()
+        assert ((warped >= 0) & (warped <= 1)).all()
+        assert ((valid == 0) | (valid == 1)).all()
+
+
 def test_the_number_of_threads_changes_nothing():
     depth, _, reference_depth, reference_color = scene()
     threads, found = torch.get_num_threads(), []
