@@ -30,7 +30,7 @@ def loop(function: Callable[..., None]) -> Any:
 
 
 def careful_loop(function: Callable[..., None]) -> Any:
-    """As `loop`, where numbers may be infinite or none at all, as a file can make them: comparisons with none are false."""
+    """As `loop`, where a file can make numbers infinite or none at all: comparisons with none are false."""
     return njit(**_OPTIONS | {"fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"}})(function)
 
 
