@@ -13,15 +13,13 @@ from typing import Any
 
 from numba import njit
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy"}
+_EXACT: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_OPTIONS = _EXACT | {"fastmath": True}
 
 
 def kernel(function: Callable[..., None]) -> Any:
     """Compile a function that fills arrays it is given, so that threads may share the work."""
-    try:
-        return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # nowhere to keep it: a read-only installation without a home directory
-        return njit(**_OPTIONS)(function)
+    return _kept(function, _OPTIONS)
 
 
 def loop(function: Callable[..., None]) -> Any:
@@ -29,11 +27,24 @@ def loop(function: Callable[..., None]) -> Any:
     return njit(**_OPTIONS)(function)
 
 
-def careful_loop(function: Callable[..., None]) -> Any:
-    """As `loop`, where a file can make numbers infinite or none at all: comparisons with none are false."""
-    return njit(**_OPTIONS | {"fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"}})(function)
+def exact_kernel(function: Callable[..., None]) -> Any:
+    """As `kernel`, by IEEE's arithmetic: sums, products and quotients are the same on every machine, and comparisons
+    with what is no number are false."""
+    return _kept(function, _EXACT)
+
+
+def exact_loop(function: Callable[..., None]) -> Any:
+    """An inner loop of an `exact_kernel`."""
+    return njit(**_EXACT)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile a formula into whatever calls it."""
     return njit(inline="always", **_OPTIONS)(function)
+
+
+def _kept(function: Callable[..., None], options: dict[str, Any]) -> Any:
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # nowhere to keep it: a read-only installation without a home directory
+        return njit(**options)(function)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from numba import float32 as f4
 
-from nerfstudio_mvc.compiling import kernel
+from nerfstudio_mvc.compiling import exact_kernel
 
 
-@kernel
+@exact_kernel
 def halve_rows(first, last, values, known, coarse, coarse_known):
     """Means of what is known of 2 x 2 cells; 0 where nothing is.
 
@@ -35,7 +35,7 @@ def halve_rows(first, last, values, known, coarse, coarse_known):
                 coarse[row, column, channel] = total * share
 
 
-@kernel
+@exact_kernel
 def double_rows(first, last, coarse, values, known):
     """Where cells are not known: between the centres of the coarse ones, bilinearly.
 

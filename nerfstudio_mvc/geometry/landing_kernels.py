@@ -2,8 +2,8 @@
 
 The formulas are those of `flow.land`, which is for whole grids, other devices and gradients. Each row is computed
 alone, stage by stage over a line that stays in the processor's nearest cache; stages that gather are apart from those
-that compute, which become vector code. Cameras and depths come from files: where they lead to no number, nothing is
-seen, and no index leaves its array.
+that compute, which become vector code. Arithmetic is exact: all machines see the same pixels. Cameras and depths come
+from files: where they lead to no number, nothing is seen, and no index leaves its array.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import float32 as f4
 
-from nerfstudio_mvc.compiling import careful_loop, kernel
+from nerfstudio_mvc.compiling import exact_kernel, exact_loop
 
 NO_RAY = 1e30
 """What stands for the ray of a node that has none; what is mixed with it is longer than `LONGEST_RAY`."""
@@ -60,7 +60,7 @@ class PairArrays(NamedTuple):
     hiding: np.ndarray
 
 
-@kernel
+@exact_kernel
 def land_rows(first, last, pair, x, y, seen):
     """Where pixels of rows `first` .. `last` - 1 are seen in the reference.
 
@@ -94,7 +94,7 @@ def land_rows(first, last, pair, x, y, seen):
         _see(pair.limits[2], inverse, ratio, hiding, x[here], y[here], seen[here])
 
 
-@careful_loop
+@exact_loop
 def _spread(coarse, left, right, share, inverse):
     """Inverse depth where the nearest depth sample exists, or most of the neighbours do."""
     for i in range(len(inverse)):
@@ -104,7 +104,7 @@ def _spread(coarse, left, right, share, inverse):
         inverse[i] = value / seen if seen >= f4(0.5) else f4(0)
 
 
-@careful_loop
+@exact_loop
 def _rays(nodes, first, weights, x, y):
     """Apart from `_project`: what gathers does not become vector code."""
     for i in range(len(x)):
@@ -115,7 +115,7 @@ def _rays(nodes, first, weights, x, y):
         y[i] = nodes[1, at] * w0 + nodes[1, second] * w1 + nodes[1, third] * w2 + nodes[1, last] * w3
 
 
-@careful_loop
+@exact_loop
 def _project(pose, limits, inverse, x, y, ratio):
     """Rays of the reference camera, and its depth over that of the current one; 0 where nothing can be seen.
 
@@ -136,7 +136,7 @@ def _project(pose, limits, inverse, x, y, ratio):
         ratio[i] = away if known & (away > nearest) & (across * across + down * down <= longest) else f4(0)
 
 
-@careful_loop
+@exact_loop
 def _bend_by_angle(slant, omega, x, y):
     for i in range(len(x)):
         length = np.sqrt(x[i] * x[i] + y[i] * y[i])
@@ -145,7 +145,7 @@ def _bend_by_angle(slant, omega, x, y):
         y[i] *= scale
 
 
-@careful_loop
+@exact_loop
 def _bend_by_polynomials(lens, x, y):
     fx, fy, cx, cy, p1, p2, sx1, sy1 = lens[0], lens[1], lens[2], lens[3], lens[6], lens[7], lens[8], lens[9]
     n1, n2, n3, n4, d1, d2, d3 = lens[10], lens[11], lens[12], lens[13], lens[14], lens[15], lens[16]
@@ -158,7 +158,7 @@ def _bend_by_polynomials(lens, x, y):
         y[i] = (b * radial + ab2 * p2 + (r2 + two * b * b) * p1 + r2 * sy1) * fy + cy
 
 
-@careful_loop
+@exact_loop
 def _read_linear(image, x, y, out):
     """`image` at shares of its frame, the border value beyond the outermost centres."""
     rows, columns = np.uint32(image.shape[0]), np.uint32(image.shape[1])
@@ -175,7 +175,7 @@ def _read_linear(image, x, y, out):
         out[i] = upper + v * (lower - upper)
 
 
-@careful_loop
+@exact_loop
 def _see(slack, inverse, ratio, hiding, x, y, seen):
     """What leaves the frame or is hidden is not seen. No depth in the reference reads as 0, infinitely far."""
     half = f4(0.5)
@@ -184,7 +184,7 @@ def _see(slack, inverse, ratio, hiding, x, y, seen):
         seen[i] = inside & (ratio[i] * hiding[i] < slack * inverse[i])
 
 
-@kernel
+@exact_kernel
 def read_rows(first, last, picture, x, y, seen, warped, valid):
     """A picture at places of its frame, bicubically.
 
@@ -200,7 +200,7 @@ def read_rows(first, last, picture, x, y, seen, warped, valid):
         _read_line(picture, x[here], y[here], seen[here], warped[row], valid[row])
 
 
-@careful_loop
+@exact_loop
 def _read_line(picture, x, y, seen, warped, valid):
     rows, columns = picture.shape[0] - 2 * MARGIN, picture.shape[1] - 2 * MARGIN
     width, values = np.uintp(picture.shape[1] * 4), picture.reshape(-1)
@@ -226,7 +226,7 @@ def _read_line(picture, x, y, seen, warped, valid):
         warped[i, 2] = min(max(b0 * v0 + b1 * v1 + b2 * v2 + b3 * v3, f4(0)), f4(1))
 
 
-@careful_loop
+@exact_loop
 def _cubic(t):
     """Weights of the four samples around a place t beyond the second of them."""
     s, a = f4(1) - t, f4(CUBIC)
@@ -238,7 +238,7 @@ def _cubic(t):
     )
 
 
-@careful_loop
+@exact_loop
 def _colours(values, at, u0, u1, u2, u3):
     one, step = np.uintp(1), np.uintp(4)
     second, third, last = at + step, at + step + step, at + step + step + step
