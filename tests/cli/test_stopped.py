@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a script
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and this one under nohup
 from raw_codec import RawCodec
 from nerfstudio_mvc.cli.compress import main
 import nerfstudio_mvc.pipeline.compress as pipeline
