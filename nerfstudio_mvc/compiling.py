@@ -1,4 +1,4 @@
-"""How loops over pixels are compiled: fast arithmetic, no interpreter lock, kept on disk between runs.
+"""How loops over pixels are compiled: fast or exact arithmetic, no interpreter lock, kept on disk between runs.
 
 Python's rules for division by zero are switched off: their checks are early exits, which keep loops from becoming
 vector code. What is compiled is kept beside the module or in the user's cache, wherever can be written. numba notices

@@ -13,9 +13,10 @@ import torch
 R = TypeVar("R")
 
 
-def in_parts(kernel: Callable[..., None], count: int, *arguments: object) -> None:
-    """Run `kernel(first, last, *arguments)` on 0 .. count - 1, where what it does for one does not depend on others."""
-    parts = max(1, min(torch.get_num_threads(), count))
+def in_parts(kernel: Callable[..., None], count: int, *arguments: object, least: int = 1) -> None:
+    """Run `kernel(first, last, *arguments)` on 0 .. count - 1, where what it does for one does not depend on others;
+    fewer than `least` are not worth a thread."""
+    parts = max(1, min(torch.get_num_threads(), count // least))
     bounds = [count * part // parts for part in range(parts + 1)]
     if parts == 1:
         kernel(0, count, *arguments)

@@ -204,11 +204,9 @@ def _read(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """`image` [H, W] at positions -1..1 across its frame, bilinearly. [R, W]"""
     # Side by side as the parts of a complex number: stacking along the last axis is many times slower.
     position = torch.view_as_real(torch.complex(x, y))
-    # Only pictures of a batch are shared out among threads: every row as one of its own, though not where a gradient is
-    # wanted, which would be made for each of them.
-    parts = 1 if image.requires_grad else len(position)
-    pictures, position = image.expand(parts, 1, *image.shape), position.view(parts, -1, *position.shape[1:])
-    return F.grid_sample(pictures, position, padding_mode="border", align_corners=False).view(x.shape)
+    # Every row as a picture of its own: only pictures of a batch are shared out among threads.
+    pictures = image.expand(len(x), 1, *image.shape)
+    return F.grid_sample(pictures, position[:, None], padding_mode="border", align_corners=False)[:, 0, 0]
 
 
 def _inverse(depth: Tensor, what: str) -> tuple[Tensor, Tensor]:

@@ -5,8 +5,6 @@ Which cells are empty is decided in `flow` and `depth_splat`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,8 +13,8 @@ from nerfstudio_mvc.errors import ShapeError
 from nerfstudio_mvc.geometry.filling_kernels import double_rows, halve_rows
 from nerfstudio_mvc.kernel_threads import in_parts
 
-WORTH_SHARING = 1 << 17
-"""Cells of a level of the pyramid; fewer are done before threads have begun."""
+WORTH_A_THREAD = 1 << 16
+"""Cells of a level of the pyramid; fewer are done before a thread has begun."""
 
 
 def fill_invalid(warped: Tensor, valid: Tensor) -> Tensor:
@@ -55,11 +53,6 @@ def _fill(values: np.ndarray, known: np.ndarray) -> None:
         return
     size = ((height + 1) // 2, (width + 1) // 2)
     coarse, coarse_known = np.empty((*size, channels), np.float32), np.empty(size, np.bool_)
-    share_out = in_parts if height * width > WORTH_SHARING else _alone
-    share_out(halve_rows, size[0], values, known, coarse, coarse_known)
+    in_parts(halve_rows, size[0], values, known, coarse, coarse_known, least=-(-WORTH_A_THREAD // (4 * size[1])))
     _fill(coarse, coarse_known)
-    share_out(double_rows, height, coarse, values, known)
-
-
-def _alone(kernel: Callable[..., None], count: int, *arguments: np.ndarray) -> None:
-    kernel(0, count, *arguments)
+    in_parts(double_rows, height, coarse, values, known, least=-(-WORTH_A_THREAD // width))

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nerfstudio_mvc.geometry.flow import bands
 from nerfstudio_mvc.kernel_threads import side_by_side
 from nerfstudio_mvc.layers.blocks import LEAK, DepthwiseBlock, starts_at_zero
-from nerfstudio_mvc.layers.pixel_major import pixels_of, planes_of
+from nerfstudio_mvc.layers.pixel_major import planes_of
 from nerfstudio_mvc.prediction.blend_kernels import STRIDE, blend_rows, convolve_rows, gather_rows
 from nerfstudio_mvc.prediction.reference import Reference
 
-BAND_PIXELS = 1 << 17
+BAND_CELLS = 1 << 13
 
 
 class ReferenceBlend(nn.Module):
@@ -66,15 +67,11 @@ class BlendInference:
 
     def __call__(self, first: Reference, second: Reference) -> Reference:
         """As `ReferenceBlend.forward`, of one picture each: [1, 3, H, W]."""
-        both = (first, second)
-        pictures = tuple(pixels_of(one.picture).cpu().numpy() for one in both)
-        valid = tuple(one.valid[0, 0].contiguous().cpu().numpy() for one in both)
+        pictures, valid = zip(first.arrays(), second.arrays(), strict=True)
         blended, blended_valid = np.empty_like(pictures[0]), np.empty_like(valid[0])
-        height, width = valid[0].shape
         # Of a size that does not depend on the number of threads, as no sum in them does.
-        rows = max(1, BAND_PIXELS // width // STRIDE) * STRIDE
-        bands = [(top, min(top + rows, height)) for top in range(0, height, rows)]
-        for _ in side_by_side([partial(self._blend, *band, pictures, valid, blended, blended_valid) for band in bands]):
+        cells = bands(*(-(-side // STRIDE) for side in valid[0].shape), BAND_CELLS)
+        for _ in side_by_side([partial(self._blend, band, pictures, valid, blended, blended_valid) for band in cells]):
             pass
         device = first.picture.device
         return Reference(
@@ -83,15 +80,14 @@ class BlendInference:
 
     def _blend(
         self,
-        top: int,
-        bottom: int,
+        band: slice,
         pictures: tuple[np.ndarray, np.ndarray],
         valid: tuple[np.ndarray, np.ndarray],
         blended: np.ndarray,
         blended_valid: np.ndarray,
     ) -> None:
         height, width = (-(-side // STRIDE) for side in valid[0].shape)
-        first, last = top // STRIDE, -(-bottom // STRIDE)
+        first, last = band.start, band.stop
         above, below = max(0, first - 1), min(height, last + 1)
         cells = torch.empty(below - above, width, 8 * STRIDE**2)
         gather_rows(above, below, pictures, valid, cells.numpy())
@@ -101,7 +97,7 @@ class BlendInference:
         hidden = F.leaky_relu_(_dense(spread.flatten(0, 1), *self._widen), LEAK)
         logits = _dense(hidden, *self._leave_hidden).addmm_(x[first - above : last - above].flatten(0, 1), self._leave)
         logits = logits.view(last - first, width, -1)
-        blend_rows(top, bottom, top, pictures, valid, logits.numpy(), blended, blended_valid)
+        blend_rows(first, last, pictures, valid, logits.numpy(), blended, blended_valid)
 
 
 def _dense(x: Tensor, bias: Tensor, weight: Tensor) -> Tensor:

@@ -62,19 +62,18 @@ def _add_product(out, x, weight):
 
 
 @kernel
-def blend_rows(first, last, top, pictures, valid, logits, blended, blended_valid):
-    """The blend of rows `first` .. `last` - 1.
+def blend_rows(first, last, pictures, valid, logits, blended, blended_valid):
+    """The blend in cells of rows `first` .. `last` - 1.
 
     Args:
-        top: the row that `logits` begin with.
         pictures, valid: see `gather_rows`.
-        logits: of the first picture's share, by cells. float32 [rows of cells, w, 16]
+        logits: of the first picture's share. float32 [last - first, w, 16]
         blended, blended_valid: filled. float32 [H, W, 3], [H, W]
     """
     one = f4(1)
-    for row in range(first, last):
+    for row in range(STRIDE * first, min(STRIDE * last, blended.shape[0])):
         for i in range(blended.shape[1]):
-            logit = logits[(row - top) // STRIDE, i // STRIDE, STRIDE * ((row - top) % STRIDE) + i % STRIDE]
+            logit = logits[row // STRIDE - first, i // STRIDE, STRIDE * (row % STRIDE) + i % STRIDE]
             odds = one / (one + f4(math.exp(-logit - f4(0.5))))
             of_first, of_second = odds * valid[0][row, i], (one - odds) * valid[1][row, i]
             share = of_first / max(of_first + of_second, f4(1e-6))

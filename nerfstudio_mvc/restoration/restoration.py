@@ -35,6 +35,7 @@ STRENGTH_STEPS, MAX_STRENGTH = 64, 255
 BAND_PIXELS = 1 << 20
 
 _LUMA = np.array(LUMA, np.float32)
+_NOTHING = (np.empty((0, 0, 3), np.float32), np.empty((0, 0), np.float32))  # of a reference's arrays
 Strengths = tuple[int, int]
 """Of luma and colour, in steps of 1 / STRENGTH_STEPS."""
 
@@ -77,7 +78,7 @@ class Restoration:
         has them, 0..1. float32 [h, w, 12]"""
         height, width = (-(-side // ALIGNMENT) * ALIGNMENT // 2 for side in planes.shape[1:])
         factors, unit = colour_factors(form), error_unit(quality)
-        picture, valid = _arrays(reference)
+        picture, valid = _NOTHING if reference is None else reference.arrays()
         scales = np.array([CONTRAST, DIFFERENCE / unit, LIMIT, level_of(torch.tensor(unit))], np.float32)
 
         def seen(top: int, bottom: int) -> Tensor:
@@ -87,12 +88,3 @@ class Restoration:
 
         found = in_stages(self.net, seen, height, width, band_cells=self.band_pixels // 4)
         return found.mul_(unit)[0].permute(1, 2, 0).cpu().numpy()
-
-
-def _arrays(reference: Reference | None) -> tuple[np.ndarray, np.ndarray]:
-    if reference is None:
-        return np.empty((0, 0, 3), np.float32), np.empty((0, 0), np.float32)
-    return (
-        reference.picture[0].permute(1, 2, 0).contiguous().cpu().numpy(),
-        reference.valid[0, 0].contiguous().cpu().numpy(),
-    )

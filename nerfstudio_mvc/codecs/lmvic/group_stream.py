@@ -182,10 +182,10 @@ class GroupStreamEncoder:
     ) -> Callable[[], tuple[CodedView, np.ndarray]]:
         """Code a view, and say how it is finished: restored, its strings packed."""
         source = self._sources[planned.position]
-        view, x = source.view, to_picture(source.pixels, "cpu")
+        view = source.view
         depth_map = None if depth is None else torch.from_numpy(depth.depth())
         neighbours = [self._decoded[reference] for reference in planned.references]
-        light, prediction = self._predicted(view, x, depth_map, neighbours)
+        light, prediction = self._predicted(source, depth_map, neighbours)
         point = self._rate.of_level(self._level(planned))
         size = (view.width, view.height)
         if size not in self._streams:
@@ -250,11 +250,12 @@ class GroupStreamEncoder:
         return planned.level if self._tools.switches.finer_references else "only"
 
     def _predicted(
-        self, view: View, x: Tensor, depth: Tensor | None, neighbours: Sequence[DecodedView]
+        self, source: SourceView, depth: Tensor | None, neighbours: Sequence[DecodedView]
     ) -> tuple[Photometric | None, ViewPrediction]:
-        warped = warp_neighbours(view, depth, neighbours, self._tools.switches)
-        light = fit_light(warped, x) if warped and self._tools.switches.gain_and_offset else None
-        return light, predict_view(self._tools.blend, view, neighbours, warped, light, self._tools.switches)
+        warped, light = warp_neighbours(source.view, depth, neighbours, self._tools.switches), None
+        if warped and self._tools.switches.gain_and_offset:
+            light = fit_light(warped, to_picture(source.pixels, "cpu"))
+        return light, predict_view(self._tools.blend, source.view, neighbours, warped, light, self._tools.switches)
 
     def _start(self, rank: int, source: SourceView, point: StreamRate) -> tuple[FrameHead, bytes, np.ndarray]:
         """A key frame, and a stream to go on with."""
